@@ -1,0 +1,1 @@
+"""Queue Connector core: the contract of components, and what runs them."""

@@ -1,0 +1,134 @@
+"""What a user writes: the bases of every component's descriptor, and the two of core itself.
+
+Each option is declared once, as `Annotated[type, Meta(description=…, ge=…)]`; that line feeds the
+reading, the checks, the JSON schema, `queueconnector explain` and the reference pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import attrs
+from msgspec import Meta
+
+from queueconnector_core.component import Claim
+from queueconnector_core.dataspec import DataSpec
+
+if TYPE_CHECKING:
+    from queueconnector_core.registry import Registry
+
+__all__ = (
+    "Descriptor",
+    "SourceDescriptor",
+    "PipeDescriptor",
+    "SinkDescriptor",
+    "OneOrMany",
+    "DtypeLiteral",
+    "ExchangeDescriptor",
+    "QueueConnectorDescriptor",
+)
+
+
+class Descriptor:
+    """Base of every descriptor; subclasses are frozen attrs classes."""
+
+    __slots__ = ()
+
+
+class SourceDescriptor(Descriptor):
+    """Base of the descriptors of sources."""
+
+    __slots__ = ()
+
+    def check(self, spec: DataSpec, registry: Registry) -> None:
+        """Raise `ConfigError` when this source cannot yield values of `spec`."""
+
+
+class PipeDescriptor(Descriptor):
+    """Base of the descriptors of pipes."""
+
+    __slots__ = ()
+
+    def output(self, spec: DataSpec) -> DataSpec:
+        """What leaves the pipe when `spec` enters; raises `ConfigError` when it cannot enter."""
+        return spec
+
+
+class SinkDescriptor(Descriptor):
+    """Base of the descriptors of sinks."""
+
+    __slots__ = ()
+
+    def check(self, spec: DataSpec, registry: Registry) -> None:
+        """Raise `ConfigError` when this sink cannot take values of `spec`."""
+
+    def claims(self, spec: DataSpec) -> Sequence[Claim]:
+        """What this sink needs for itself alone, such as the names of its attributes."""
+        return ()
+
+
+@attrs.frozen
+class OneOrMany:
+    """Marks a tuple option that is written as one value or as a list of them."""
+
+
+@attrs.frozen
+class DtypeLiteral:
+    """Marks the option that names a dtype."""
+
+
+@attrs.frozen
+class ExchangeDescriptor:
+    """One stream: sources, merged, through a chain of pipes, to sinks."""
+
+    source: Annotated[
+        tuple[SourceDescriptor, ...],
+        OneOrMany(),
+        Meta(description="One source, or a list of sources merged into one stream.", min_length=1),
+    ]
+    sink: Annotated[
+        tuple[SinkDescriptor, ...],
+        OneOrMany(),
+        Meta(description="One sink, or a list of sinks that each receive every record.", min_length=1),
+    ]
+    dtype: Annotated[
+        Any,
+        DtypeLiteral(),
+        Meta(
+            description="The data type of the sources: a Python, numpy or Tango name, or a list of "
+            "structured fields [name, dtype] or [name, dtype, shape]."
+        ),
+    ] = "str"
+    shape: Annotated[
+        list[int],
+        Meta(
+            description="The size of each dimension; empty for a scalar; one may be negative: "
+            "any size."
+        ),
+    ] = attrs.field(factory=list)
+    pipe: Annotated[
+        tuple[PipeDescriptor, ...],
+        OneOrMany(),
+        Meta(description="One pipe, or a chain of pipes; left out: values pass unchanged."),
+    ] = ()
+
+
+@attrs.frozen
+class QueueConnectorDescriptor:
+    """The whole configuration: exchanges in one group, or in several named ones."""
+
+    exchanges: Annotated[
+        Mapping[str, Sequence[ExchangeDescriptor]] | Sequence[ExchangeDescriptor] | None,
+        Meta(
+            description='A list of exchanges (the group "default"), or an object of such lists by '
+            "group name; null or empty: nothing is configured."
+        ),
+    ] = None
+
+    @property
+    def groups(self) -> dict[str, Sequence[ExchangeDescriptor]]:
+        """The exchanges by name of their group; groups without exchanges are left out."""
+        if isinstance(self.exchanges, Mapping):
+            return {name: group for name, group in self.exchanges.items() if group}
+        return {"default": self.exchanges} if self.exchanges else {}

@@ -1,0 +1,216 @@
+"""Values on their way from source to sink, in batches, with what is known about them.
+
+A `Batch` keeps its values in a plain list, beside optional columns of metadata, so that nothing
+but the value itself is paid for per record where there is nothing else to tell.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+import numpy as np
+
+from queueconnector_core.errors import RecordError
+
+__all__ = (
+    "Value",
+    "Quality",
+    "TimestampOrigin",
+    "Metadata",
+    "Record",
+    "Acknowledgement",
+    "Batch",
+)
+
+Value: TypeAlias = (
+    bool
+    | int
+    | float
+    | complex
+    | str
+    | tuple[str, bytes]
+    | np.generic
+    | np.ndarray[Any, np.dtype[Any]]
+    | dict[str, Any]
+    | list[Any]
+    | None
+)
+"""What an exchange carries: Python scalars, text, (encoding, octets), arrays, containers.
+
+Numeric scalars are Python's own (`float`, not `numpy.float32`); datetime64 and structured scalars
+are numpy's. Arrays have exactly the dtype of the exchange and may be read-only. `None` stands only
+inside dtype `object`, or beside `Quality.INVALID`.
+"""
+
+
+class Quality(enum.Enum):
+    """How far a value can be trusted; the five qualities of Tango."""
+
+    VALID = "VALID"
+    INVALID = "INVALID"
+    ALARM = "ALARM"
+    CHANGING = "CHANGING"
+    WARNING = "WARNING"
+
+
+class TimestampOrigin(enum.Enum):
+    """Who set the time stamp of a record."""
+
+    SOURCE = "source"
+    """The device or producer that made the value."""
+    TRANSPORT = "transport"
+    """The transport, such as a broker with log-append time."""
+    ARRIVAL = "arrival"
+    """This process, when the value arrived."""
+
+
+@attrs.frozen
+class Metadata:
+    """What is known of one value beside the value itself."""
+
+    timestamp_ns: int | None = None
+    """Nanoseconds since the Unix epoch, UTC."""
+    timestamp_origin: TimestampOrigin = TimestampOrigin.ARRIVAL
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    quality: Quality = Quality.VALID
+    position: str | None = None
+    """Where the source found it, for people: `topic[3]@1042`, `sys/tg_test/1/double_scalar#7`."""
+
+
+NO_METADATA = Metadata()
+
+
+@attrs.frozen
+class Record:
+    """One value with its metadata: the one-record view of a batch."""
+
+    value: Value
+    metadata: Metadata = NO_METADATA
+
+
+class Acknowledgement:
+    """Tells a source, once, that all that came of a batch was accepted by every sink.
+
+    It starts with one hold, that of the batch it travels in. Whoever splits a batch takes one more
+    hold per additional part (`hold`); whoever has delivered a part gives its hold back
+    (`release`). The callback runs in the event loop at the last release; it must not block or
+    raise. A batch that was given up (fatal error, abort) is never released.
+    """
+
+    __slots__ = ("_callback", "_holds")
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+        self._holds = 1
+
+    def hold(self) -> None:
+        """Take one more hold."""
+        self._holds += 1
+
+    def release(self) -> None:
+        """Give one hold back; the last one calls the source.
+
+        Raises `RuntimeError` when there is no hold left.
+        """
+        if self._holds <= 0:
+            raise RuntimeError("acknowledgement released more often than held")
+        self._holds -= 1
+        if not self._holds:
+            self._callback()
+
+
+@attrs.frozen
+class Batch:
+    """Records in the order of their source, with the acknowledgements that they carry.
+
+    `metadata` is None or as long as `values`; it may be a lazy sequence. `failures` are records
+    that the source received, or a pipe was given, and could not turn into values. `weights` is None
+    (each value stands for one source record) or says for how many each value stands.
+    """
+
+    values: Sequence[Value]
+    metadata: Sequence[Metadata] | None = None
+    failures: Sequence[RecordError] = ()
+    weights: Sequence[int] | None = None
+    acknowledgements: tuple[Acknowledgement, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def source_records(self) -> int:
+        """How many source records this batch stands for, failures included."""
+        good = len(self.values) if self.weights is None else sum(self.weights)
+        return good + sum(failure.records for failure in self.failures)
+
+    def weight(self, index: int) -> int:
+        """How many source records the value at `index` stands for."""
+        return 1 if self.weights is None else self.weights[index]
+
+    def records(self) -> Iterator[Record]:
+        """The records one by one."""
+        if self.metadata is None:
+            return (Record(value) for value in self.values)
+        return map(Record, self.values, self.metadata)
+
+    def map(self, function: Callable[[Any], Value]) -> Batch:
+        """Apply `function` to each value; a value that raises `RecordError` becomes a failure."""
+        values: list[Value] = []
+        failed: dict[int, RecordError] = {}
+        for index, value in enumerate(self.values):
+            try:
+                values.append(function(value))
+            except RecordError as error:
+                failed[index] = error
+        if not failed:
+            return attrs.evolve(self, values=values)
+        return attrs.evolve(self.without(failed), values=values)
+
+    def without(self, failed: dict[int, RecordError]) -> Batch:
+        """This batch with the values at the given indices turned into failures."""
+        for index, error in failed.items():
+            error.records = self.weight(index)
+        kept = [index for index in range(len(self.values)) if index not in failed]
+        return attrs.evolve(
+            self,
+            values=[self.values[index] for index in kept],
+            metadata=self.metadata and [self.metadata[index] for index in kept],
+            weights=self.weights and [self.weights[index] for index in kept],
+            failures=(*self.failures, *failed.values()),
+        )
+
+    def split(self, index: int) -> tuple[Batch, Batch]:
+        """The values before `index`, and the rest; each part holds the acknowledgements.
+
+        Failures stay with the first part.
+        """
+        for acknowledgement in self.acknowledgements:
+            acknowledgement.hold()
+        parts = (slice(None, index), slice(index, None))
+        first, rest = (
+            attrs.evolve(
+                self,
+                values=self.values[part],
+                metadata=self.metadata and self.metadata[part],
+                weights=self.weights and self.weights[part],
+            )
+            for part in parts
+        )
+        return first, attrs.evolve(rest, failures=())
+
+    @classmethod
+    def joined(cls, batches: Sequence[Batch], value: Value, metadata: Metadata | None) -> Batch:
+        """One value made of several whole batches; it stands for all their source records."""
+        failures = [failure for batch in batches for failure in batch.failures]
+        total = sum(batch.source_records for batch in batches)
+        return cls(
+            values=[value],
+            metadata=None if metadata is None else [metadata],
+            failures=failures,
+            weights=[total - sum(failure.records for failure in failures)],
+            acknowledgements=tuple(a for batch in batches for a in batch.acknowledgements),
+        )
