@@ -1,0 +1,53 @@
+# Thin names over nox. Each target sets up what it needs: a clean clone and Python 3 are enough.
+
+PYTHON ?= python3
+INSTALLER ?= auto
+ARGS ?=
+
+NOX := .venv/bin/nox --session
+READY := .venv/.ready
+PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/pointing_*/pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint types test isolation docs bench demo dist constraints clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo '  Options go in ARGS, such as make demo ARGS="--dishes 8" or make test ARGS="-k registry".'
+
+setup: $(READY) ## create .venv with the workspace and its tools (PYTHON=..., INSTALLER=pip)
+
+$(READY): $(PROJECTS) constraints.txt tools/set_up.py
+	$(PYTHON) tools/set_up.py --installer $(INSTALLER)
+	@touch $@
+
+lint: $(READY) ## style, import rules, sizes, dependencies, news fragments
+	$(NOX) lint
+
+types: $(READY) ## strict types for Python 3.11 to 3.14
+	$(NOX) types
+
+test: $(READY) ## all tests, against real Kafka and Tango services
+	$(NOX) tests -- $(ARGS)
+
+isolation: $(READY) ## the wheels alone, in clean environments outside the checkout
+	$(NOX) isolation -- $(ARGS)
+
+docs: $(READY) ## run what the documentation shows
+	$(NOX) docs -- $(ARGS)
+
+bench: $(READY) ## side-by-side benchmarks
+	$(NOX) bench -- $(ARGS)
+
+demo: $(READY) ## the pointing loop: dishes, Queue Connector, Kafka and back (ARGS="--dishes 8")
+	.venv/bin/python -m pointing_loop $(ARGS)
+
+dist: $(READY) ## build source archives and wheels into dist/
+	$(NOX) dist
+
+constraints: $(READY) ## pin the newest versions of all dependencies in constraints.txt
+	$(NOX) constraints
+
+clean: ## remove the environment, caches and build results
+	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

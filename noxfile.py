@@ -1,0 +1,113 @@
+"""Development sessions; `make help` lists short names for them.
+
+All sessions run in the one environment `.venv` that `make setup` creates. Clean environments are
+made only where they are the point: by the tests in `tests/packaging`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent / "tools"))
+from workspace import ROOT, members, products, pyproject
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYTHON_VERSIONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+def tool(name: str) -> str:
+    """Path of a command in the environment that runs nox, activated or not."""
+    return str(Path(sys.executable).parent / name)
+
+
+def build(session: nox.Session, folder: Path, *formats: str) -> None:
+    """Build core and the plugins into `folder`, with the build backend of the environment."""
+    command = (tool("python"), "-m", "build", "--no-isolation", *formats, "--outdir", str(folder))
+    for product in products():
+        session.run(*command, str(product), silent=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, docstrings, import rules, sizes, dependencies and news fragments."""
+    session.run(tool("ruff"), "check")
+    session.run(tool("ruff"), "format", "--check")
+    session.run(tool("lint-imports"))
+    session.run(tool("python"), "tools/check_sizes.py")
+    for member in members():
+        with session.chdir(member):
+            session.run(tool("deptry"), "src")
+    session.run(tool("towncrier"), "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types of sources and tests, as every supported Python sees them."""
+    sources = [str(member.relative_to(ROOT) / "src") for member in members()]
+    others = [name for name in ("tests", "tools", "bench", "noxfile.py") if (ROOT / name).exists()]
+    for version in PYTHON_VERSIONS:
+        session.run(tool("mypy"), "--python-version", version, *sources, *others)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests; the services they need are fetched first, so that no test waits for a download."""
+    session.run(tool("python"), "-m", "devservices.provision")
+    session.run(tool("pytest"), *session.posargs)
+
+
+@nox.session
+def isolation(session: nox.Session) -> None:
+    """The built wheels, installed alone into clean environments outside the checkout."""
+    with tempfile.TemporaryDirectory() as folder:
+        build(session, Path(folder), "--wheel")
+        wheels = {"QUEUECONNECTOR_WHEELS": folder}
+        session.run(tool("pytest"), "tests/packaging", *session.posargs, env=wheels)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """What the documentation shows, executed."""
+    session.run(tool("pytest"), "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Side-by-side benchmarks."""
+    session.run(tool("python"), "-m", "devservices.provision")
+    session.run(tool("python"), "bench", *session.posargs)
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Source archives and wheels in `dist/`."""
+    build(session, ROOT / "dist")
+
+
+@nox.session
+def constraints(session: nox.Session) -> None:
+    """The newest versions that resolve for all supported Pythons and platforms, no addresses."""
+    session.run(
+        tool("uv"),
+        "pip",
+        "compile",
+        "--universal",
+        f"--python-version={PYTHON_VERSIONS[0]}",
+        "--upgrade",
+        "--all-extras",
+        "--group=pyproject.toml:dev",
+        *(str(member / "pyproject.toml") for member in members()),
+        *(f"--no-emit-package={pyproject(member)['project']['name']}" for member in members()),
+        "--no-header",
+        "--no-annotate",
+        "--no-emit-index-url",
+        "--no-emit-find-links",
+        "--output-file=constraints.txt",
+        silent=True,
+    )

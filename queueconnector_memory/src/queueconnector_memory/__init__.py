@@ -1,0 +1,1 @@
+"""In-memory source and sink for Queue Connector: for trying things out and for tests."""

@@ -1,0 +1,1 @@
+"""Tango sources, sinks and device server for Queue Connector."""
