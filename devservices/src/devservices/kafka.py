@@ -44,8 +44,12 @@ class KafkaBroker(Service):
         values = _server_properties(self.port, free_port(), self._storage) | dict(settings or {})
         self._properties.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
 
-    def __str__(self) -> str:
-        return f"Apache Kafka {self.version} (KRaft)"
+    @classmethod
+    def check(cls, version: str = KAFKA_VERSION) -> str:
+        """Return the name and version; fetches the jars where they are not in the cache yet."""
+        java()
+        kafka_jars(version)
+        return f"Apache Kafka {version} (KRaft)"
 
     @property
     def admin(self) -> KafkaAdmin:

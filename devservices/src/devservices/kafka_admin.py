@@ -35,7 +35,7 @@ class KafkaAdmin:
 
         Raises confluent_kafka.KafkaException when the broker refuses it (it exists, bad name).
         """
-        from confluent_kafka.admin import NewTopic
+        from confluent_kafka.cimpl import NewTopic
 
         created = self._client.create_topics([NewTopic(name, partitions, 1)])
         created[name].result(timeout=10 * REQUEST_TIMEOUT_S)

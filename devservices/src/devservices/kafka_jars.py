@@ -50,7 +50,7 @@ def java() -> str:
 
     Raises ServiceUnavailable when there is none, or it is too old.
     """
-    remedy = f"install Java {JAVA_NEEDED} or newer (Debian: apt-get install openjdk-17-jre-headless)"
+    remedy = f"install Java {JAVA_NEEDED} or newer (Debian: openjdk-17-jre-headless)"
     path = shutil.which("java")
     if path is None:
         raise ServiceUnavailable(SERVICE, "no java on PATH", remedy)
@@ -91,9 +91,9 @@ def _fetch(version: str, jars: Path) -> None:
         pom = Path(work) / "pom.xml"
         pom.write_text(_POM.format(version=version))
         fetched = Path(work) / "jars"
+        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
         result = subprocess.run(
-            [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-            + ["-DincludeScope=runtime", f"-DoutputDirectory={fetched}"],
+            [maven, "-q", "-B", "-f", str(pom), *goal, f"-DoutputDirectory={fetched}"],
             capture_output=True,
             text=True,
             timeout=MAVEN_TIMEOUT_S,

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import functools
 import os
 import random
 import shlex
@@ -10,7 +11,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -73,44 +73,36 @@ class _Guard:
 
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="devservices-"))
-        self.owner = os.getpid()
-        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        read_end, self._lifeline = os.pipe()
         self._guardian = subprocess.Popen(
             [sys.executable, "-I", _guardian.__file__, str(self.directory)],
-            stdin=subprocess.PIPE,
-            text=True,
+            stdin=read_end,
             start_new_session=True,
         )
+        os.close(read_end)
         atexit.register(self._close)
 
     def add(self, group: int) -> None:
-        self._say(f"+{group}\n")
+        os.write(self._lifeline, f"+{group}\n".encode())
 
     def remove(self, group: int) -> None:
-        self._say(f"-{group}\n")
-
-    def _say(self, line: str) -> None:
-        assert self._guardian.stdin is not None
-        with self._lock:
-            self._guardian.stdin.write(line)
-            self._guardian.stdin.flush()
+        os.write(self._lifeline, f"-{group}\n".encode())
 
     def _close(self) -> None:
-        if os.getpid() == self.owner:
-            self._guardian.communicate()
+        if os.getpid() == self._owner:
+            os.close(self._lifeline)
+            self._guardian.wait()
 
 
-_guard_lock = threading.Lock()
-_guard_value: _Guard | None = None
+@functools.cache
+def _guard_of(_pid: int) -> _Guard:
+    return _Guard()
 
 
 def _guard() -> _Guard:
-    global _guard_value
-    with _guard_lock:
-        # A forked child must not share its parent's guardian: it would be cleaned up with it.
-        if _guard_value is None or _guard_value.owner != os.getpid():
-            _guard_value = _Guard()
-        return _guard_value
+    # A forked child must not share its parent's guardian: it would be cleaned up with it.
+    return _guard_of(os.getpid())
 
 
 def temporary_directory(name: str) -> Path:
@@ -139,8 +131,9 @@ class ManagedProcess:
         self.command = list(command)
         self.log = log
         self._swept = False
-        guard = _guard()
+        self._guard = _guard()
         with log.open("ab") as output:
+            self._log_start = output.tell()
             self._popen = subprocess.Popen(
                 self.command,
                 stdin=stdin,
@@ -150,7 +143,7 @@ class ManagedProcess:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
-        guard.add(self.pid)
+        self._guard.add(self.pid)
 
     @property
     def is_running(self) -> bool:
@@ -164,13 +157,16 @@ class ManagedProcess:
 
     def write_line(self, text: str) -> None:
         """Write one line to the program's standard input (needs ``stdin=subprocess.PIPE``)."""
-        assert self._popen.stdin is not None, "started without stdin=subprocess.PIPE"
+        if self._popen.stdin is None:
+            raise RuntimeError(f"{self.name} was started without stdin=subprocess.PIPE")
         self._popen.stdin.write(text.encode() + b"\n")
         self._popen.stdin.flush()
 
-    def log_tail(self, lines: int = LOG_TAIL_LINES) -> str:
-        """Return the last lines of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+    def output(self) -> str:
+        """Return what this run has written to the log so far."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
 
     def wait_until(self, condition: Callable[[], T], timeout_s: float, what: str) -> T:
         """Wait as the function of that name does, but no longer than the program lives.
@@ -191,7 +187,7 @@ class ManagedProcess:
     def _failure(self, problem: str) -> ServiceFailed:
         return ServiceFailed(
             f"{self.name}: {problem}\ncommand: {shlex.join(self.command)}\n"
-            f"end of its log:\n{self.log_tail()}"
+            f"end of its log:\n{_tail(self.output())}"
         )
 
     def pause(self) -> None:
@@ -219,5 +215,9 @@ class ManagedProcess:
         self._popen.wait()
         if self._popen.stdin is not None:
             self._popen.stdin.close()
-        _guard().remove(self.pid)
+        self._guard.remove(self.pid)
         self._swept = True
+
+
+def _tail(text: str) -> str:
+    return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])

@@ -25,9 +25,17 @@ class Service(ABC):
         self.log = self.directory / f"{name}.log"
         self._process: ManagedProcess | None = None
 
+    @classmethod
+    @abstractmethod
+    def check(cls) -> str:
+        """Return the name and version of what would run, without running it.
+
+        Raises ServiceUnavailable naming what is missing and how to get it.
+        """
+
     @abstractmethod
     def _command(self) -> Sequence[str]:
-        """Return the command line; raises ServiceUnavailable naming what is missing."""
+        """Return the command line; raises ServiceUnavailable as ``check()`` does."""
 
     @abstractmethod
     def _is_ready(self) -> bool:

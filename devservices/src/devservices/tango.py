@@ -4,7 +4,10 @@ Every child gets its ``TANGO_HOST`` explicitly, because ``/etc/tangorc`` and the
 runs this may name a real facility.
 """
 
+import importlib.metadata
 import importlib.util
+import re
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,10 +46,11 @@ class TangoDatabase(Service):
         self.port = free_port()
         self.tango_host = f"{HOST}:{self.port}"
 
-    def __str__(self) -> str:
-        from importlib.metadata import version
-
-        return f"pytango-db {version('pytango-db')}"
+    @classmethod
+    def check(cls) -> str:
+        """Return the name and version of the database."""
+        _require("Tango database", "tango", "databaseds")
+        return f"pytango-db {importlib.metadata.version('pytango-db')}"
 
     @property
     def client(self) -> "tango.Database":
@@ -61,7 +65,8 @@ class TangoDatabase(Service):
 
         for device in devices:
             info = tango.DbDevInfo()
-            info.name, info._class, info.server = device, device_class, f"{server}/{instance}"
+            info.name, info.server = device, f"{server}/{instance}"
+            info._class = device_class  # noqa: SLF001 (PyTango's name for the public field)
             self.client.add_device(info)
 
     def put_properties(self, device: str, properties: Properties) -> None:
@@ -74,11 +79,9 @@ class TangoDatabase(Service):
         return {name: list(found[name]) for name in names}
 
     def _command(self) -> Sequence[str]:
-        _require("Tango database", "tango", "databaseds")
-        # fmt: off
-        return [sys.executable, "-m", "databaseds.database",
-                "--host", HOST, "--port", str(self.port), "2"]
-        # fmt: on
+        self.check()
+        address = ["--host", HOST, "--port", str(self.port)]
+        return [sys.executable, "-m", "databaseds.database", *address, "2"]
 
     def _environment(self) -> Mapping[str, str]:
         return {
@@ -130,6 +133,12 @@ class TangoDeviceServer(Service):
         self.port = free_port()
         self._is_registered = False
 
+    @classmethod
+    def check(cls) -> str:
+        """Return the version of PyTango, which every server here needs to be pinged."""
+        _require("Tango device server", "tango")
+        return f"PyTango {importlib.metadata.version('pytango')}"
+
     def trl(self, device: str | None = None) -> str:
         """Return the full resource locator of a device (by default the first)."""
         device = device or self.devices[0]
@@ -144,7 +153,7 @@ class TangoDeviceServer(Service):
         return tango.DeviceProxy(self.trl(device))
 
     def _command(self) -> Sequence[str]:
-        _require(f"Tango device server {self.server}", "tango")
+        self.check()
         endpoint = ["-ORBendPoint", f"giop:tcp:{HOST}:{self.port}"]
         return [*self.command, self.instance, *self._source_of_devices(), *endpoint]
 
@@ -196,7 +205,11 @@ class TangoDeviceServer(Service):
 
 
 class TangoTest(TangoDeviceServer):
-    """TangoTest, the device server of the Tango community, with one device in a database."""
+    """TangoTest, the device server of the Tango community, with one device in a database.
+
+    Its simulated values (``double_scalar``) are renewed every 2 s; written ones
+    (``double_scalar_w``, ``double_spectrum``) change at once. Stopping it takes 2 s.
+    """
 
     executable: ClassVar[Path] = TANGO_TEST
 
@@ -205,6 +218,16 @@ class TangoTest(TangoDeviceServer):
     ) -> None:
         command = [str(self.executable)]
         super().__init__(command, "TangoTest", instance, "TangoTest", [device], database=database)
+
+    @classmethod
+    def check(cls) -> str:
+        """Return the name and, where Debian's package tells it, the version."""
+        super().check()
+        if not cls.executable.is_file():
+            raise ServiceUnavailable(
+                "TangoTest", f"no {cls.executable}", "apt-get install tango-test (Debian)"
+            )
+        return f"TangoTest {_debian_version('tango-test')}"
 
     def poll(self, attribute: str, period_ms: int, abs_change: float | None = None) -> None:
         """Poll an attribute, so that the server sends its change events.
@@ -219,12 +242,11 @@ class TangoTest(TangoDeviceServer):
             proxy.set_attribute_config(configuration)
         proxy.poll_attribute(attribute, period_ms)
 
-    def _command(self) -> Sequence[str]:
-        if not self.executable.is_file():
-            raise ServiceUnavailable(
-                "TangoTest", f"no {self.executable}", "apt-get install tango-test (Debian)"
-            )
-        return super()._command()
+
+def _debian_version(package: str) -> str:
+    query = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    result = subprocess.run(query, capture_output=True, text=True, check=False)
+    return re.split(r"[+-]", result.stdout)[0] or "(version unknown)"
 
 
 def _as_lists(properties: Properties) -> dict[str, list[str]]:

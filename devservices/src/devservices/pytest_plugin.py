@@ -1,0 +1,98 @@
+"""Session fixtures that start each real service on first use, and say at the end which ones ran.
+
+Loaded with ``pytest_plugins = ["devservices.pytest_plugin"]``. Where a service cannot be had, the
+tests that need it are skipped and the summary counts them; with ``CI=true`` they fail.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TypeVar
+
+import pytest
+
+from . import kcat as kcat_client
+from .embedded import EmbeddedBroker
+from .errors import ServiceUnavailable
+from .kafka import KafkaBroker
+from .service import Service
+from .tango import TangoDatabase, TangoTest
+
+S = TypeVar("S", bound=Service)
+
+_USED = pytest.StashKey[list[str]]()
+_MISSING = pytest.StashKey[list[ServiceUnavailable]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin with no service used."""
+    config.stash[_USED] = []
+    config.stash[_MISSING] = []
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
+    """A running Apache Kafka; share it by using topic names of your own."""
+    yield from _serve(request, KafkaBroker)
+
+
+@pytest.fixture(scope="session")
+def embedded_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
+    """A running mock cluster; see its class for what it is not."""
+    yield from _serve(request, EmbeddedBroker)
+
+
+@pytest.fixture(scope="session")
+def tango_database(request: pytest.FixtureRequest) -> Iterator[TangoDatabase]:
+    """A running, at first empty Tango database."""
+    yield from _serve(request, TangoDatabase)
+
+
+@pytest.fixture(scope="session")
+def tango_test(
+    request: pytest.FixtureRequest, tango_database: TangoDatabase
+) -> Iterator[TangoTest]:
+    """A running TangoTest with device ``sys/tg_test/1`` in ``tango_database``."""
+    yield from _serve(request, lambda: TangoTest(tango_database))
+
+
+@pytest.fixture(scope="session")
+def kcat(request: pytest.FixtureRequest) -> ModuleType:
+    """The module ``devservices.kcat``, where kcat is installed."""
+    _note(request.config, lambda: f"kcat {kcat_client.kcat_version()}")
+    return kcat_client
+
+
+def _serve(request: pytest.FixtureRequest, build: Callable[[], S]) -> Iterator[S]:
+    service = build()
+    _note(request.config, service.check)
+    with service:
+        yield service
+
+
+def _note(config: pytest.Config, check: Callable[[], str]) -> None:
+    """Remember the service as used, or as missing and then leave the test."""
+    try:
+        config.stash[_USED].append(check())
+    except ServiceUnavailable as error:
+        config.stash[_MISSING].append(error)
+        if os.environ.get("CI") == "true":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print which real services were used, and what each missing one has kept from running."""
+    used = ", ".join(config.stash[_USED]) or "none"
+    terminalreporter.write_line(f"real services used: {used}")
+    lost = Counter(
+        error.service
+        for report in terminalreporter.getreports("skipped") + terminalreporter.getreports("error")
+        for error in config.stash[_MISSING]
+        if str(error) in report.longreprtext
+    )
+    for error in config.stash[_MISSING]:
+        terminalreporter.write_line(f"NOT RUN, {lost[error.service]} tests: {error}", yellow=True)
