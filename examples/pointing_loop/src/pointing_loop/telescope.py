@@ -1,0 +1,168 @@
+"""Starts everything that the loop consists of, in the right order, each in its own process."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import tango
+
+from devservices.embedded import EmbeddedBroker
+from devservices.errors import ServiceFailed, ServiceUnavailable
+from devservices.kafka import KafkaBroker
+from devservices.kafka_admin import KafkaAdmin
+from devservices.process import ManagedProcess, temporary_directory, wait_until
+from devservices.tango import TangoDeviceServer
+from pointing_loop.configuration import configuration
+from pointing_loop.dish import SETTINGS_VARIABLE, Settings
+from pointing_loop.messages import ACHIEVED_POINTING, POINTING_OFFSET
+from pointing_loop.names import CONNECTOR, dish_device, dish_id, offset_attribute
+from pointing_loop.options import Options
+from pointing_loop.processor import READY
+from pointing_loop.scans import Scans
+from pointing_loop.track import choose_calibrator, tai_now
+
+__all__ = ("Broker", "Telescope", "telescope")
+
+Say = Callable[[str], None]
+
+START_TIMEOUT_S = 30.0
+LEAD_S = 2.0
+"""Time from the decision when scan 1 starts to its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The Kafka broker of this run: address (``host:port``) and what it is."""
+
+    address: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Telescope:
+    """The running loop."""
+
+    source: str
+    broker: Broker
+    scans: Scans
+    dishes: dict[str, str]
+    """TRL of each dish by its name."""
+    connector: tango.DeviceProxy
+    processes: list[ManagedProcess]
+
+    def check(self) -> None:
+        """Raise ServiceFailed, with the end of its log, when one of the programs has ended."""
+        for process in self.processes:
+            process.wait_until(lambda: True, 1.0, "the end of the run")
+
+
+@contextlib.contextmanager
+def telescope(options: Options, say: Say) -> Iterator[Telescope]:
+    """Run the whole loop for the time of the context; nothing is left running after it.
+
+    Raises ServiceFailed when a part does not start.
+    """
+    source = choose_calibrator(tai_now() + options.duration / 2)
+    with contextlib.ExitStack() as stack:
+        broker = _broker(stack, options.kafka, say)
+        _create_topics(broker.address)
+        dish_server = stack.enter_context(_dish_server(options, source.name))
+        dishes = {dish_id(device): dish_server.trl(device) for device in dish_server.devices}
+        say(f"{len(dishes)} dishes follow {source.name}")
+        server = stack.enter_context(_connector_server())
+        connector = server.proxy()
+        _configure(connector, broker.address, dishes)
+        say("Queue Connector is configured and ON")
+        _tell_dishes(dishes, server.trl())
+        say("the dishes listen to their offsets")
+        scans = Scans(tai_now() + LEAD_S, options.scan)
+        processor = _processor(stack, broker.address, source.name, list(dishes), scans)
+        say("the processor is ready")
+        processes = [dish_server.process, server.process, processor]
+        yield Telescope(source.name, broker, scans, dishes, connector, processes)
+
+
+def _broker(stack: contextlib.ExitStack, own: str | None, say: Say) -> Broker:
+    if own is not None:
+        if not KafkaAdmin(own).answers():
+            raise ServiceFailed(f"--kafka {own}: no Kafka broker answers there")
+        say(f"Kafka: the broker at {own}, as asked for with --kafka")
+        return Broker(own, own)
+    say("starting Apache Kafka (the first time, Maven fetches it) ...")
+    try:
+        kafka = stack.enter_context(KafkaBroker())
+    except ServiceUnavailable as missing:
+        embedded = stack.enter_context(EmbeddedBroker())
+        say(f"Kafka: {embedded}, because Apache Kafka cannot run here: {missing.reason}")
+        return Broker(embedded.bootstrap, str(embedded))
+    say(f"Kafka: {kafka} on {kafka.bootstrap}, because Java and Kafka's jars are there")
+    return Broker(kafka.bootstrap, str(kafka))
+
+
+def _create_topics(kafka: str) -> None:
+    admin = KafkaAdmin(kafka)
+    for topic in (ACHIEVED_POINTING, POINTING_OFFSET):
+        if not admin.partitions(topic):
+            admin.create_topic(topic)
+
+
+def _dish_server(options: Options, source: str) -> TangoDeviceServer:
+    settings = Settings(source, options.rate, options.seed)
+    return TangoDeviceServer(
+        [sys.executable, "-m", "pointing_loop.dish"],
+        "Dish",
+        "sim",
+        "Dish",
+        [dish_device(number) for number in range(1, options.dishes + 1)],
+        environment={SETTINGS_VARIABLE: json.dumps(asdict(settings))},
+    )
+
+
+def _connector_server() -> TangoDeviceServer:
+    command = [sys.executable, "-m", "queueconnector_tango.server"]
+    name = "SDPQueueConnector"
+    return TangoDeviceServer(command, name, "demo", name, [CONNECTOR])
+
+
+def _configure(connector: tango.DeviceProxy, kafka: str, dishes: dict[str, str]) -> None:
+    connector.Configure(json.dumps(configuration(kafka, dishes)))
+    _wait_for_state(connector, tango.DevState.OFF)
+    connector.Start()
+    _wait_for_state(connector, tango.DevState.ON)
+
+
+def _wait_for_state(device: tango.DeviceProxy, wanted: tango.DevState) -> None:
+    def reached() -> bool:
+        state = device.state()
+        if state == tango.DevState.FAULT:
+            raise ServiceFailed(f"{device.dev_name()} is in FAULT: {device.status()}")
+        return bool(state == wanted)
+
+    wait_until(reached, START_TIMEOUT_S, f"{device.dev_name()} to be {wanted}")
+
+
+def _tell_dishes(dishes: dict[str, str], connector_trl: str) -> None:
+    device, _, fragment = connector_trl.partition("#")
+    address = f"{device}/{offset_attribute()}#{fragment}"
+    proxies = [tango.DeviceProxy(trl) for trl in dishes.values()]
+    for proxy in proxies:
+        proxy.sdpQueueConnectorFqdn = address
+    for proxy in proxies:
+        _wait_for_state(proxy, tango.DevState.ON)
+
+
+def _processor(
+    stack: contextlib.ExitStack, kafka: str, source: str, dishes: list[str], scans: Scans
+) -> ManagedProcess:
+    log = Path(temporary_directory("processor")) / "processor.log"
+    command = [sys.executable, "-m", "pointing_loop.processor", "--kafka", kafka]
+    command += ["--source", source, "--start", repr(scans.start_s), "--scan", repr(scans.length_s)]
+    for dish in dishes:
+        command += ["--antennas", dish]
+    process = ManagedProcess("processor", command, log=log)
+    stack.callback(process.stop)
+    process.wait_until(lambda: READY in process.output(), START_TIMEOUT_S, "its ready message")
+    return process
