@@ -14,6 +14,7 @@ from queueconnector_core.errors import FatalError, PluginError
 
 if TYPE_CHECKING:
     from queueconnector_core.descriptors import Descriptor
+    from queueconnector_core.protocols import ResourceHost
     from queueconnector_core.registry import Registry
 
 __all__ = (
@@ -87,6 +88,10 @@ class Services:
 
     def __contains__(self, protocol: type) -> bool:
         return protocol in self.offered
+
+    def resource_hosts(self) -> list[ResourceHost]:
+        """The services that keep claimed resources."""
+        return [service for service in self.offered.values() if hasattr(service, "claim_type")]  # type: ignore[misc]
 
 
 @attrs.frozen

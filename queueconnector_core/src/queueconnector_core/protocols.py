@@ -95,10 +95,10 @@ class ResourceHost(Protocol):
     """A service of a host that keeps what configurations claim, such as Tango attributes."""
 
     claim_type: type[Claim]
+    """The claims it keeps; it is given those of this class only."""
+
+    def check(self, claims: Sequence[Claim]) -> None:
+        """Raise `ConfigError` at the `path` of each claim that cannot be had; change nothing."""
 
     async def reconcile(self, claims: Sequence[Claim]) -> None:
-        """Make exactly the claimed resources exist; those that did not change are not touched.
-
-        `claims` are all of `claim_type`. Raises `ConfigError` when one cannot be had; then
-        nothing was changed.
-        """
+        """Make exactly the claimed resources exist; those that did not change are not touched."""

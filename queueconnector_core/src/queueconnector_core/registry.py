@@ -11,6 +11,7 @@ from importlib import resources
 import attrs
 
 from queueconnector_core.component import ComponentKind, ComponentType
+from queueconnector_core.descriptors import Descriptor
 from queueconnector_core.errors import ConfigError, PluginError
 
 __all__ = ("Registry", "install_hints")
@@ -63,6 +64,13 @@ class Registry:
         if found is None:
             raise ConfigError.at("", self._unknown(kind, name))
         return found
+
+    def of_descriptor(self, descriptor: type[Descriptor], kind: ComponentKind) -> ComponentType:
+        """The type whose descriptor class this is; raises `ConfigError` when there is none."""
+        for component in self.walk(kind):
+            if component.descriptor is descriptor:
+                return component
+        raise ConfigError.at("", f"no {kind.value.lower()} is registered for {descriptor.__name__}")
 
     def _unknown(self, kind: ComponentKind, name: str) -> str:
         word = "encoding" if kind is ComponentKind.CODEC else f"{kind.value.lower()} type"

@@ -1,1 +1,1 @@
-"""In-memory source and sink for Queue Connector: for trying things out and for tests."""
+"""In-memory ends for Queue Connector: a source of given values, and a sink to look into."""

@@ -1,0 +1,1 @@
+"""The pipes that come with core."""

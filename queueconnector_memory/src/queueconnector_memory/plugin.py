@@ -1,0 +1,35 @@
+"""Registers the in-memory ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from queueconnector_core.component import ComponentKind, ComponentType, Guarantee, Stability
+from queueconnector_core.hookspecs import hookimpl
+
+from queueconnector_memory.descriptors import InMemorySinkDescriptor, InMemorySourceDescriptor
+from queueconnector_memory.sink import InMemorySink
+from queueconnector_memory.source import InMemorySource
+
+__all__ = ("queueconnector_components",)
+
+
+@hookimpl
+def queueconnector_components() -> Iterable[ComponentType]:
+    """The source and the sink."""
+    yield ComponentType(
+        "InMemorySource",
+        ComponentKind.SOURCE,
+        InMemorySource,
+        InMemorySourceDescriptor,
+        guarantee=Guarantee.AT_MOST_ONCE,
+        stability=Stability.STABLE,
+    )
+    yield ComponentType(
+        "InMemorySink",
+        ComponentKind.SINK,
+        InMemorySink,
+        InMemorySinkDescriptor,
+        guarantee=Guarantee.AT_LEAST_ONCE,
+        stability=Stability.STABLE,
+    )
