@@ -137,3 +137,10 @@ class ComponentType:
             )
         if self.descriptor is None:
             raise PluginError(f"{self.name} has no descriptor class")
+
+    @property
+    def descriptor_class(self) -> type[Descriptor]:
+        """The class that a configuration of this type is read into; a codec has none."""
+        if self.descriptor is None:
+            raise TypeError(f"{self.name} is a codec; it has no descriptor")
+        return self.descriptor

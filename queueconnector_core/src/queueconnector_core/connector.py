@@ -60,7 +60,9 @@ class Connector:
         self._on_change()
 
     async def _replace(self, plan: Plan, new: dict[str, Group]) -> None:
-        was_open = {name for name, group in self.groups.items() if allows(group.state, Trigger.STOP)}
+        was_open = {
+            name for name, group in self.groups.items() if allows(group.state, Trigger.STOP)
+        }
         leaving = [
             group for name, group in self.groups.items() if name in new or name not in plan.groups
         ]

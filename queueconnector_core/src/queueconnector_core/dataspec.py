@@ -76,7 +76,7 @@ def _parse_word(word: str) -> np.dtype[Any]:
         dtype = np.dtype(word)
     except (TypeError, ValueError, SyntaxError):
         dtype = None
-    if dtype is None or dtype.kind not in "biufcMU" or dtype.itemsize == 16 and dtype.kind == "f":
+    if dtype is None or dtype.kind not in "biufcMU" or (dtype.itemsize == 16 and dtype.kind == "f"):
         near = difflib.get_close_matches(word, LITERALS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         allowed = ", ".join((*_NUMBERS, "str", "bytes", "object", "datetime64[unit]"))
@@ -102,7 +102,9 @@ def _parse_fields(fields: list[Any] | tuple[Any, ...]) -> np.dtype[Any]:
 
 def _parse_field(field: object) -> tuple[Any, ...]:
     if not isinstance(field, list | tuple) or len(field) not in (2, 3):
-        raise ConfigError.at("", f"found {field!r}; a field is [name, dtype] or [name, dtype, shape]")
+        raise ConfigError.at(
+            "", f"found {field!r}; a field is [name, dtype] or [name, dtype, shape]"
+        )
     name, literal, *shape = field
     if not isinstance(name, str) or not name:
         raise ConfigError.at("[0]", f"found {name!r}; a field name is text")
@@ -128,13 +130,15 @@ def parse_shape(literal: object, *, dynamic: bool = True) -> tuple[int, ...]:
     negative = [index for index, size in enumerate(sizes) if size < 0]
     if len(negative) > (1 if dynamic else 0):
         raise ConfigError.at(
-            f"[{negative[-1]}]", "at most one dimension may be negative (dynamic)"
-            if dynamic else "the shape of a field has no negative dimension"
+            f"[{negative[-1]}]",
+            "at most one dimension may be negative (dynamic)"
+            if dynamic
+            else "the shape of a field has no negative dimension",
         )
     return tuple(-1 if size < 0 else size for size in sizes)
 
 
-def dtype_literal(dtype: np.dtype[Any]) -> Any:
+def dtype_literal(dtype: np.dtype[Any]) -> str | list[list[Any]]:
     """The canonical word, or list of fields, for `dtype`: the inverse of `parse_dtype`."""
     if dtype.names is not None:
         return [_field_literal(name, dtype.fields[name][0]) for name in dtype.names]  # type: ignore[index]

@@ -90,7 +90,9 @@ class ExchangeDescriptor:
     sink: Annotated[
         tuple[SinkDescriptor, ...],
         OneOrMany(),
-        Meta(description="One sink, or a list of sinks that each receive every record.", min_length=1),
+        Meta(
+            description="One sink, or a list of sinks that each receive every record.", min_length=1
+        ),
     ]
     dtype: Annotated[
         Any,

@@ -6,7 +6,7 @@
 | `PluginError` | discovery | lists the plugin as broken; the host goes on |
 | `RetryableError` | `start`, `read`, `write` | waits and tries again, for ever; shows *degraded* |
 | `RecordError` | one-record forms, conversions, codecs | drops that record, counts it, goes on |
-| `RecordErrors` | `Sink.write` | drops the named records of the batch, the others count as delivered |
+| `RecordErrors` | `Sink.write` | drops the named records of the batch, keeps the others |
 | `FatalError` | anything | stops the group in FAULT with the text as reason |
 | `EndOfStream` | `RecordSource.read_record` | ends the source cleanly |
 
@@ -111,7 +111,7 @@ class RecordError(QueueConnectorError):
         self.records = records
 
 
-class RecordErrors(QueueConnectorError):
+class RecordErrors(QueueConnectorError):  # noqa: N818 - several of them
     """Some records of a batch were not accepted by a sink; all the others were.
 
     `failures` maps the index in the batch to the reason.

@@ -47,7 +47,8 @@ class Exchange:
 
         Raises what a component raises, but `RetryableError`.
         """
-        for component in (*self._sinks, *self._sources):
+        components: tuple[Source | Sink, ...] = (*self._sinks, *self._sources)
+        for component in components:
             await self._retrying(component.start)
 
     async def run(self) -> None:
@@ -77,11 +78,12 @@ class Exchange:
         Every component is stopped even when another one fails; the first failure is raised.
         """
         errors: list[BaseException] = []
-        for component in (*self._sources, *self._sinks):
+        components: tuple[Source | Sink, ...] = (*self._sources, *self._sinks)
+        for component in components:
             try:
                 async with asyncio.timeout(STOP_TIMEOUT_S):
                     await component.stop()
-            except Exception as error:  # noqa: BLE001 - the others must be stopped too
+            except Exception as error:
                 logger.exception("%s: %s failed to stop", self.name, type(component).__name__)
                 errors.append(error)
         self.statistics.abandon("the exchange was stopped before they were delivered")
@@ -101,9 +103,10 @@ class Exchange:
                 async for batch in batches:
                     self.statistics.received += batch.source_records
                     yield batch
-                return
             except RetryableError as error:
                 self._waiting(error)
+            else:
+                return
             finally:
                 await _close(batches)
             await source.stop()

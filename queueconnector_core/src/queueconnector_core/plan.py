@@ -11,7 +11,13 @@ from typing import TypeVar
 
 import attrs
 
-from queueconnector_core.component import BuildContext, Claim, ComponentKind, ComponentType, Services
+from queueconnector_core.component import (
+    BuildContext,
+    Claim,
+    ComponentKind,
+    ComponentType,
+    Services,
+)
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import (
     Descriptor,
@@ -22,7 +28,6 @@ from queueconnector_core.descriptors import (
 )
 from queueconnector_core.errors import ConfigError, Problem, join_path
 from queueconnector_core.exchange import Exchange
-from queueconnector_core.protocols import ResourceHost
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure
 
@@ -88,9 +93,7 @@ def read_plan(text: str, registry: Registry, services: Services) -> Plan:
     return make_plan(structure(document, registry), registry, services)
 
 
-def make_plan(
-    descriptor: QueueConnectorDescriptor, registry: Registry, services: Services
-) -> Plan:
+def make_plan(descriptor: QueueConnectorDescriptor, registry: Registry, services: Services) -> Plan:
     """Prove a structured configuration; raises `ConfigError` with all problems found."""
     problems: list[Problem] = []
     groups: dict[str, tuple[ExchangePlan, ...]] = {}
@@ -132,7 +135,9 @@ class _Prover:
             spec = output
         sinks = [self._sink(*placed, spec) for placed in _placed("sink", exchange.sink)]
         claims = [
-            claim for placed in _placed("sink", exchange.sink) for claim in self._claims(*placed, spec)
+            claim
+            for placed in _placed("sink", exchange.sink)
+            for claim in self._claims(*placed, spec)
         ]
         return ExchangePlan(name, tuple(sources), tuple(pipes), tuple(sinks), tuple(claims))
 

@@ -23,4 +23,9 @@ def queueconnector_components() -> Iterable[ComponentType]:
         stability=Stability.STABLE,
     )
     for encoding, codec in CODECS:
-        yield ComponentType(encoding, ComponentKind.CODEC, lambda _, __, codec=codec: codec())
+        yield ComponentType(
+            encoding,
+            ComponentKind.CODEC,
+            lambda *_, codec=codec: codec(),
+            stability=Stability.STABLE,
+        )

@@ -36,7 +36,7 @@ class Source(Protocol):
         """
 
     async def stop(self) -> None:
-        """Disconnect and make `read` end. Idempotent, safe before `start`, leaves no task behind."""
+        """Disconnect and make `read` end. Idempotent, safe before `start`, leaves no task."""
 
 
 @runtime_checkable

@@ -7,8 +7,8 @@ but the value itself is paid for per record where there is nothing else to tell.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 import numpy as np
@@ -123,6 +123,13 @@ class Acknowledgement:
             self._callback()
 
 
+Item = TypeVar("Item")
+
+
+def _chosen(column: Sequence[Item] | None, indices: Iterable[int]) -> list[Item] | None:
+    return None if column is None else [column[index] for index in indices]
+
+
 @attrs.frozen
 class Batch:
     """Records in the order of their source, with the acknowledgements that they carry.
@@ -170,7 +177,7 @@ class Batch:
             return attrs.evolve(self, values=values)
         return attrs.evolve(self.without(failed), values=values)
 
-    def without(self, failed: dict[int, RecordError]) -> Batch:
+    def without(self, failed: Mapping[int, RecordError]) -> Batch:
         """This batch with the values at the given indices turned into failures."""
         for index, error in failed.items():
             error.records = self.weight(index)
@@ -178,8 +185,8 @@ class Batch:
         return attrs.evolve(
             self,
             values=[self.values[index] for index in kept],
-            metadata=self.metadata and [self.metadata[index] for index in kept],
-            weights=self.weights and [self.weights[index] for index in kept],
+            metadata=_chosen(self.metadata, kept),
+            weights=_chosen(self.weights, kept),
             failures=(*self.failures, *failed.values()),
         )
 
@@ -195,8 +202,8 @@ class Batch:
             attrs.evolve(
                 self,
                 values=self.values[part],
-                metadata=self.metadata and self.metadata[part],
-                weights=self.weights and self.weights[part],
+                metadata=None if self.metadata is None else self.metadata[part],
+                weights=None if self.weights is None else self.weights[part],
             )
             for part in parts
         )

@@ -76,10 +76,12 @@ class Registry:
         word = "encoding" if kind is ComponentKind.CODEC else f"{kind.value.lower()} type"
         text = f"unknown {word} {name!r}"
         distribution = install_hints().get(name)
-        if distribution in self.broken:
+        if distribution is not None and distribution in self.broken:
             return f"{text}: its plugin {distribution} is broken ({self.broken[distribution]})"
         if distribution is not None:
-            return f"{text}: it comes with a plugin that is not installed; pip install {distribution}"
+            return (
+                f"{text}: it comes with a plugin that is not installed; pip install {distribution}"
+            )
         known = self.names(kind)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Literal
 
 from queueconnector_core.errors import EndOfStream, RecordError, RecordErrors
 from queueconnector_core.record import Batch, Record, Value
@@ -50,7 +51,7 @@ class RecordSource(abc.ABC):
         finally:
             stopped.cancel()
 
-    async def _next(self, stopped: asyncio.Future[bool]) -> asyncio.Future[Record] | None:
+    async def _next(self, stopped: asyncio.Future[Literal[True]]) -> asyncio.Future[Record] | None:
         """The finished read of the next record, or None once `stopped` is done."""
         record = asyncio.ensure_future(self.read_record())
         try:

@@ -63,9 +63,8 @@ class Statistics:
             self.consecutive_failures += 1
             self.failures.append(Failure(str(error)))
         if self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
-            raise FatalError(
-                f"{self.consecutive_failures} records in a row failed; last: {self.failures[-1].text}"
-            )
+            last = self.failures[-1].text
+            raise FatalError(f"{self.consecutive_failures} records in a row failed; last: {last}")
 
     def abandon(self, reason: str) -> None:
         """Book everything in flight as dropped."""

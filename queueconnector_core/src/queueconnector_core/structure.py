@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import json
+import operator
 import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
@@ -96,25 +98,26 @@ def make_converter(registry: Registry) -> Converter:
     for primitive in (bool, int, float, str):
         converter.register_structure_hook(primitive, _strict(primitive))
     converter.register_structure_hook_func(lambda t: t is Any, lambda value, _: value)
-    converter.register_structure_hook_func(lambda t: get_origin(t) is Literal, _literal)
+    converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_factory(attrs.has, lambda t: _attrs_hook(t, converter))
     converter.register_structure_hook_factory(_is_sequence, lambda t: _sequence_hook(t, converter))
     converter.register_structure_hook_factory(_is_mapping, lambda t: _mapping_hook(t, converter))
     converter.register_structure_hook_factory(_is_union, lambda t: _union_hook(t, converter))
     converter.register_structure_hook_factory(
-        lambda t: get_origin(t) is Annotated, lambda t: _annotated_hook(t, converter)
+        _is_annotated, lambda t: _annotated_hook(t, converter)
     )
     for base, kind in _BASES.items():
+        # Identity: a hook registered for the class would also catch its subclasses.
         converter.register_structure_hook_func(
-            # Identity: a hook registered for the class would also catch its subclasses.
-            lambda t, base=base: t is base,
-            _component_hook(kind, registry, converter),
+            partial(operator.is_, base), _component_hook(kind, registry, converter)
         )
     return converter
 
 
 def _json_type(value: object) -> type:
-    return next((t for t in (bool, int, float, str, list, dict) if isinstance(value, t)), type(None))
+    return next(
+        (t for t in (bool, int, float, str, list, dict) if isinstance(value, t)), type(None)
+    )
 
 
 def _found(value: object) -> str:
@@ -132,6 +135,14 @@ def _strict(primitive: type) -> Hook:
         raise ConfigError.at("", f"{_found(value)}; allowed: {_JSON_WORDS[primitive]}")
 
     return hook
+
+
+def _is_literal(cls: Any) -> bool:
+    return get_origin(cls) is Literal
+
+
+def _is_annotated(cls: Any) -> bool:
+    return get_origin(cls) is Annotated
 
 
 def _literal(value: Any, cls: Any) -> Any:
@@ -302,7 +313,6 @@ def _component_hook(kind: ComponentKind, registry: Registry, converter: Converte
             component = registry.lookup(kind, name)
         except ConfigError as error:
             raise error.under("type") from None
-        return converter.structure(options, component.descriptor)
+        return converter.structure(options, component.descriptor_class)
 
     return hook
-

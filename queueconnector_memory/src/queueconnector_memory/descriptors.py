@@ -9,12 +9,12 @@ import attrs
 import numpy as np
 from msgspec import Meta
 from queueconnector_core.conversion import converter
+
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import SinkDescriptor, SourceDescriptor
 from queueconnector_core.errors import ConfigError, Problem, RecordError
 from queueconnector_core.record import Value
 from queueconnector_core.registry import Registry
-
 
 __all__ = ("InMemorySourceDescriptor", "InMemorySinkDescriptor", "value_reader")
 
@@ -55,7 +55,7 @@ class InMemorySinkDescriptor(SinkDescriptor):
     ] = 1_000_000
 
 
-def value_reader(spec: DataSpec) -> Callable[[Any], Value]:
+def value_reader(spec: DataSpec) -> Callable[[object], Value]:
     """A function that turns what stands in a configuration into a value of `spec`.
 
     It raises `RecordError`. Numbers and smaller arrays are broadcast to the shape of `spec`.
@@ -64,7 +64,7 @@ def value_reader(spec: DataSpec) -> Callable[[Any], Value]:
     if spec.is_scalar or spec.is_dynamic or spec.is_structured:
         return convert
 
-    def broadcast(value: Any) -> Value:
+    def broadcast(value: object) -> Value:
         try:
             return convert(np.broadcast_to(np.asarray(value), spec.shape))
         except ValueError as error:

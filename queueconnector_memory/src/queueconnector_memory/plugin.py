@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from queueconnector_core.component import ComponentKind, ComponentType, Guarantee, Stability
 from queueconnector_core.hookspecs import hookimpl
-
 from queueconnector_memory.descriptors import InMemorySinkDescriptor, InMemorySourceDescriptor
 from queueconnector_memory.sink import InMemorySink
 from queueconnector_memory.source import InMemorySource

@@ -5,7 +5,6 @@ from __future__ import annotations
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
-
 from queueconnector_memory import store
 from queueconnector_memory.descriptors import InMemorySinkDescriptor
 

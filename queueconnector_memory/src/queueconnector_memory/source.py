@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.record import Batch
-
 from queueconnector_memory.descriptors import InMemorySourceDescriptor, value_reader
 
 __all__ = ("InMemorySource",)

@@ -1,0 +1,114 @@
+"""Conversion of whatever a source receives into values of the exchange, without losing anything.
+
+| To | From, beside values that are right already |
+| --- | --- |
+| bool | 0 and 1, text `true` and `false` (case ignored) |
+| integers | bool, floats without a fraction, decimal text; in range |
+| floats | bool, integers that are exact, text; rounded to float32, but a finite value stays finite |
+| complex | as floats, complex text, `[real, imaginary]` |
+| text | UTF-8 octets, numbers (as `str` writes them); `U8`: at most eight characters |
+| datetime64 | ISO 8601 text (UTC), datetime, a count of the dtype's own unit, another unit; exact |
+| structured | an object by field name, a list or tuple in field order, rows of other dtypes |
+| bytes | (encoding, octets), octets alone, `[encoding, base64 text]` |
+| object | any plain Python value, arrays |
+
+Arrays are made of arrays, lists and tuples of the shape of the exchange, by the same rules for each
+item. Everything else is a `RecordError` that says what was found. NaN and infinity are data.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any, Final
+
+import numpy as np
+
+from queueconnector_core._arrays import array_converter, structured_converter
+from queueconnector_core._scalars import Convert, refuse, scalar_converter
+from queueconnector_core.dataspec import BYTES, OBJECT, DataSpec
+from queueconnector_core.errors import ConfigError, RecordError
+from queueconnector_core.record import Value
+
+__all__ = ("Convert", "convert_default", "converter", "zero")
+
+
+def converter(spec: DataSpec, *, broadcast: bool = False) -> Convert:
+    """A function that turns any object into a value of `spec`, or raises `RecordError`.
+
+    Scalars come out as Python's own (datetime64 and structured ones as numpy's), arrays with
+    exactly the dtype (text: any length) and a shape that `DataSpec.matches`. An array that is
+    right already is returned itself, not copied, and may be read-only. With `broadcast` smaller
+    values are repeated by numpy's rules until the shape is filled.
+    """
+    if spec.is_bytes:
+        return _octets
+    if spec.is_object:
+        return _container
+    if spec.shape:
+        return array_converter(spec, broadcast=broadcast)
+    if spec.is_structured:
+        return structured_converter(spec.dtype)
+    return scalar_converter(spec.dtype)
+
+
+def zero(spec: DataSpec) -> Value:
+    """What stands where there is no value yet.
+
+    0, False, "", ("", b"") or an empty dict; datetime64 starts with its epoch; arrays are full of
+    such zeros, and a dynamic dimension has the size 0.
+    """
+    if spec.is_bytes:
+        return "", b""
+    if spec.is_object:
+        return {}
+    if spec.is_scalar:
+        return _zero_scalar(spec.dtype)
+    return np.zeros([max(size, 0) for size in spec.shape], spec.dtype)
+
+
+def _zero_scalar(dtype: np.dtype[Any]) -> Value:
+    found: np.generic = np.zeros((), dtype)[()]
+    return found if dtype.kind in "MV" else found.item()  # type: ignore[no-any-return]
+
+
+def convert_default(value: object, spec: DataSpec) -> Value:
+    """A `default_value` as a value of `spec`, filling the whole shape; None when there is none.
+
+    There is none when `value` is None, or "" where the dtype is not text. Raises `ConfigError`
+    (empty path) for a value that does not fit.
+    """
+    if value is None or (isinstance(value, str) and not value and not spec.is_text):
+        return None
+    try:
+        return converter(spec, broadcast=True)(value)  # type: ignore[no-any-return]
+    except RecordError as error:
+        raise ConfigError.at("", str(error)) from None
+
+
+def _octets(value: Any) -> tuple[str, bytes]:
+    if type(value) is tuple and len(value) == 2 and type(value[1]) is bytes and type(value[0]) is str:
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return "", bytes(value)
+    if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | None):
+        label, octets = value
+        if isinstance(octets, bytes | bytearray | memoryview):
+            return label or "", bytes(octets)
+        if isinstance(octets, str):
+            try:
+                return label or "", base64.b64decode(octets, validate=True)
+            except (binascii.Error, ValueError):
+                refuse(value, BYTES, "the second item is no base64 text")
+    refuse(value, BYTES, "allowed: (encoding, octets) or [encoding, base64 text]")
+
+
+_PLAIN: Final = (dict, list, str, float, int, bool, tuple, complex, bytes)
+
+
+def _container(value: Any) -> Value:
+    if value is None or isinstance(value, _PLAIN):
+        return value  # type: ignore[return-value]
+    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
+        return value
+    refuse(value, OBJECT, "allowed: plain Python values and arrays")
