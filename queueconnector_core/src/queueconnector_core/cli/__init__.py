@@ -1,0 +1,18 @@
+"""The command line `queueconnector`; it needs the extra `cli`."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ("main",)
+
+
+def main() -> None:
+    """Run the command line; exits with its code."""
+    try:
+        from queueconnector_core.cli.app import app
+    except ModuleNotFoundError as error:
+        if error.name not in {"cyclopts", "rich"}:
+            raise
+        sys.exit("queueconnector: the command line needs: pip install 'queueconnector-core[cli]'")
+    sys.exit(app())

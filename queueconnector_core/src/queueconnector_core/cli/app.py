@@ -1,0 +1,18 @@
+"""The table of commands."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from queueconnector_core.cli.list_plugins import list_plugins
+from queueconnector_core.cli.run import run
+
+__all__ = ("app",)
+
+app = App(
+    name="queueconnector",
+    help="Stream data between control systems and message queues.",
+    result_action="return_value",
+)
+app.command(run, name="run")
+app.command(list_plugins, name="list")

@@ -1,0 +1,93 @@
+"""`queueconnector run`: the host that needs no control system."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from queueconnector_core.cli.progress import Progress
+from queueconnector_core.connector import Connector
+from queueconnector_core.discovery import discover
+from queueconnector_core.errors import ConfigError
+from queueconnector_core.states import State
+
+__all__ = ("run", "EXIT_FAULT", "EXIT_CONFIG")
+
+EXIT_FAULT = 1
+EXIT_CONFIG = 2
+EXIT_SIGNAL = 128
+"""Added to the number of the signal that ended the run, as shells do."""
+
+
+def run(
+    config: str,
+    /,
+    *,
+    interval_s: Annotated[float, Parameter(validator=Number(gt=0))] = 2.0,
+) -> int:
+    """Run the exchanges of a configuration until their sources end, or until Ctrl-C.
+
+    Ctrl-C stops the sources and delivers what was received; a second one gives it up.
+
+    Exit codes: 0 when every source has ended, 1 when a group failed, 2 when the configuration was
+    refused, 130 after Ctrl-C, 143 after SIGTERM.
+
+    Parameters
+    ----------
+    config
+        The path of the JSON configuration, or `-` for standard input.
+    interval_s
+        Seconds between two lines of progress when the output is not a terminal.
+    """
+    try:
+        text = sys.stdin.read() if config == "-" else Path(config).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"queueconnector: cannot read {config}: {error}", file=sys.stderr)
+        return EXIT_CONFIG
+    return asyncio.run(_Run(interval_s).execute(text))
+
+
+class _Run:
+    """One run: from a configuration to an exit code."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._connector = Connector(discover().registry)
+        self._progress = Progress(self._connector, interval_s)
+        self._signals: list[signal.Signals] = []
+        self._commands: set[asyncio.Task[None]] = set()
+
+    async def execute(self, text: str) -> int:
+        try:
+            await self._connector.configure(text)
+        except ConfigError as error:
+            print(f"queueconnector: the configuration is refused:\n{error}", file=sys.stderr)
+            return EXIT_CONFIG
+        if not self._connector.groups:
+            print("queueconnector: no exchanges are configured", file=sys.stderr)
+            return 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
+        await self._connector.start()
+        with self._progress:
+            await self._connector.settled()
+        return self._exit_code()
+
+    def _interrupt(self, number: signal.Signals) -> None:
+        """Drain at the first signal, give up at the second."""
+        self._signals.append(number)
+        command = self._connector.stop if len(self._signals) == 1 else self._connector.abort
+        if self._connector.state in (State.OPEN, State.ON, State.CLOSE):
+            task = asyncio.ensure_future(command())
+            self._commands.add(task)
+            task.add_done_callback(self._commands.discard)
+
+    def _exit_code(self) -> int:
+        if any(group.state is State.FAULT for group in self._connector.groups.values()):
+            return EXIT_FAULT
+        return EXIT_SIGNAL + self._signals[0] if self._signals else 0
