@@ -1,0 +1,153 @@
+"""What a user writes about a topic that is read or written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any, Final
+
+import attrs
+from msgspec import Meta
+
+from queueconnector_core.codecs import resolve_codec
+from queueconnector_core.dataspec import DataSpec
+from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDescriptor
+from queueconnector_core.errors import ConfigError
+from queueconnector_core.protocols import Codec
+from queueconnector_core.registry import Registry
+
+__all__ = (
+    "KafkaConsumerSourceDescriptor",
+    "KafkaProducerSinkDescriptor",
+    "TopicOptions",
+    "DEFAULT_PORT",
+)
+
+DEFAULT_PORT: Final = 9092
+"""The port of a server that is written without one."""
+
+DEFAULT_ENCODING: Final = "python"
+"""How values stand in messages when no encoding is given; of bytes it would be a mere label."""
+
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)"
+_SERVER = re.compile(rf"{_HOST}(?::(\d{{1,5}}))?")
+_SERVER_WITH_PORT = re.compile(rf"{_HOST}:\d{{1,5}}")
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+def _check_servers(_: object, __: object, servers: tuple[str, ...]) -> None:
+    if not servers:
+        raise ConfigError.at("servers", "found none; give at least one server, host or host:port")
+    for server in _separate(servers):
+        match = _SERVER.fullmatch(server)
+        if match is None or not 0 < int(match[1] or DEFAULT_PORT) < 65536:
+            raise ConfigError.at(
+                "servers", f"found {server!r}; a server is host or host:port, without a scheme"
+            )
+
+
+def _check_topic(_: object, __: object, topic: str) -> None:
+    if _TOPIC.fullmatch(topic) is None or topic in {".", ".."}:
+        raise ConfigError.at(
+            "topic",
+            f"found {topic!r}; the name of a topic has 1 to 249 letters (a-z, A-Z), digits, "
+            "dots, underscores and hyphens, and is neither . nor ..",
+        )
+
+
+def _refuse_timestamps(_: object, __: object, options: dict[str, Any] | None) -> None:
+    if options is not None:
+        raise ConfigError.at(
+            "timestamp_options",
+            "not yet available; leave it out, then a message has the time when it was written",
+        )
+
+
+def _separate(servers: Iterable[str]) -> list[str]:
+    """The servers one by one: Kafka's own tools write several in one text, with commas."""
+    return [part.strip() for server in servers for part in server.split(",")]
+
+
+Servers = Annotated[
+    tuple[str, ...],
+    OneOrMany(),
+    Meta(
+        description="The broker to ask first, or a list of them, as host or host:port (a host "
+        f"alone: port {DEFAULT_PORT}). One that answers is enough: it names all the others.",
+        min_length=1,
+    ),
+]
+Topic = Annotated[
+    str, Meta(description="The name of the topic: letters, digits, dots, underscores, hyphens.")
+]
+
+
+@attrs.frozen
+class TopicOptions:
+    """The options that both ends share."""
+
+    servers: Servers = attrs.field(validator=_check_servers)
+    topic: Topic = attrs.field(validator=_check_topic)
+    encoding: Annotated[
+        str | None,
+        Meta(
+            description="How values stand in messages: the name of a codec, such as python, json, "
+            f"msgpack_numpy, npy, carray, utf-8 or ascii; left out: {DEFAULT_ENCODING}. For dtype "
+            "bytes any label, or none: the octets pass as they are. A source gives its values "
+            "that label; a sink refuses values with another one, and takes every label without."
+        ),
+    ] = None
+
+    @property
+    def bootstrap(self) -> tuple[str, ...]:
+        """The servers as host:port."""
+        return tuple(
+            server if _SERVER_WITH_PORT.fullmatch(server) else f"{server}:{DEFAULT_PORT}"
+            for server in _separate(self.servers)
+        )
+
+    @property
+    def lacks_port(self) -> bool:
+        """Whether the default port was assumed for a server."""
+        return self.bootstrap != tuple(_separate(self.servers))
+
+    @property
+    def where(self) -> str:
+        """Topic and servers, for messages."""
+        return f"topic {self.topic!r} at {', '.join(self.bootstrap)}"
+
+    def codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
+        assumed = None if spec.is_bytes else DEFAULT_ENCODING
+        return resolve_codec(self.encoding or assumed, spec, registry)
+
+
+@attrs.frozen
+class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
+    """Reads what is written to a topic from now on, all partitions, without a consumer group."""
+
+    def check(self, spec: DataSpec, registry: Registry) -> None:
+        """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
+        self.codec(spec, registry)
+
+
+@attrs.frozen
+class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
+    """Writes each value as one message to a topic, and waits until the brokers have it."""
+
+    message_max_bytes: Annotated[
+        int,
+        Meta(
+            description="The largest encoded value, in octets; a larger one is refused. Larger "
+            "than the default needs a topic, or broker, that allows it (max.message.bytes).",
+            ge=1,
+        ),
+    ] = 1048576
+    timestamp_options: Annotated[
+        dict[str, Any] | None,
+        Meta(description="Not yet available: must be null. Messages have the time of writing."),
+    ] = attrs.field(default=None, validator=_refuse_timestamps)
+
+    def check(self, spec: DataSpec, registry: Registry) -> None:
+        """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
+        self.codec(spec, registry)
