@@ -74,6 +74,7 @@ class _Guard:
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="devservices-"))
         self._owner = os.getpid()
+        self._running: set[ManagedProcess] = set()
         read_end, self._lifeline = os.pipe()
         self._guardian = subprocess.Popen(
             [sys.executable, "-I", _guardian.__file__, str(self.directory)],
@@ -83,16 +84,21 @@ class _Guard:
         os.close(read_end)
         atexit.register(self._close)
 
-    def add(self, group: int) -> None:
-        os.write(self._lifeline, f"+{group}\n".encode())
+    def add(self, process: "ManagedProcess") -> None:
+        self._running.add(process)
+        os.write(self._lifeline, f"+{process.pid}\n".encode())
 
-    def remove(self, group: int) -> None:
-        os.write(self._lifeline, f"-{group}\n".encode())
+    def remove(self, process: "ManagedProcess") -> None:
+        self._running.discard(process)
+        os.write(self._lifeline, f"-{process.pid}\n".encode())
 
     def _close(self) -> None:
-        if os.getpid() == self._owner:
-            os.close(self._lifeline)
-            self._guardian.wait()
+        if os.getpid() != self._owner:
+            return
+        for process in list(self._running):
+            process.stop()
+        os.close(self._lifeline)
+        self._guardian.wait()
 
 
 @functools.cache
@@ -143,7 +149,7 @@ class ManagedProcess:
                 start_new_session=True,
             )
         self.pid = self._popen.pid
-        self._guard.add(self.pid)
+        self._guard.add(self)
 
     @property
     def is_running(self) -> bool:
@@ -215,7 +221,7 @@ class ManagedProcess:
         self._popen.wait()
         if self._popen.stdin is not None:
             self._popen.stdin.close()
-        self._guard.remove(self.pid)
+        self._guard.remove(self)
         self._swept = True
 
 

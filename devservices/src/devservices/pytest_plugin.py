@@ -86,8 +86,8 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Print which real services were used, and what each missing one has kept from running."""
-    used = ", ".join(config.stash[_USED]) or "none"
-    terminalreporter.write_line(f"real services used: {used}")
+    used = config.stash[_USED]
+    terminalreporter.write_line(f"real services used: {', '.join(used) or 'none'}")
     lost = Counter(
         error.service
         for report in terminalreporter.getreports("skipped") + terminalreporter.getreports("error")

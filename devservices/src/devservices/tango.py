@@ -7,6 +7,7 @@ runs this may name a real facility.
 import importlib.metadata
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -245,6 +246,8 @@ class TangoTest(TangoDeviceServer):
 
 def _debian_version(package: str) -> str:
     query = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    if shutil.which(query[0]) is None:
+        return "(version unknown)"
     result = subprocess.run(query, capture_output=True, text=True, check=False)
     return re.split(r"[+-]", result.stdout)[0] or "(version unknown)"
 
