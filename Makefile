@@ -16,6 +16,7 @@ help: ## show this list
 	@echo '  Options go in ARGS, such as make demo ARGS="--dishes 8" or make test ARGS="-k registry".'
 
 setup: $(READY) ## create .venv with the workspace and its tools (PYTHON=..., INSTALLER=pip)
+	@echo "The development environment is ready: . .venv/bin/activate"
 
 $(READY): $(PROJECTS) constraints.txt tools/set_up.py
 	$(PYTHON) tools/set_up.py --installer $(INSTALLER)

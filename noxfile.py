@@ -38,7 +38,7 @@ def lint(session: nox.Session) -> None:
     """Style, docstrings, import rules, sizes, dependencies and news fragments."""
     session.run(tool("ruff"), "check")
     session.run(tool("ruff"), "format", "--check")
-    session.run(tool("lint-imports"))
+    session.run(tool("lint-imports"), "--no-logo")
     session.run(tool("python"), "tools/check_sizes.py")
     for member in members():
         with session.chdir(member):
