@@ -1,0 +1,88 @@
+"""The Tango sources and sinks, as the registry knows them; nothing here imports tango."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from queueconnector_core.component import BuildContext, ComponentKind, ComponentType, Guarantee
+from queueconnector_core.hookspecs import hookimpl
+from queueconnector_core.protocols import Source
+from queueconnector_tango import pointing
+from queueconnector_tango.descriptors import (
+    TangoArrayScatterAttributeSinkDescriptor,
+    TangoLocalAttributeSinkDescriptor,
+    TangoObjectScatterAttributeSinkDescriptor,
+    TangoPointingSubscriptionSourceDescriptor,
+    TangoSubscriptionSourceDescriptor,
+)
+from queueconnector_tango.host import AttributeHost
+from queueconnector_tango.local_sink import TangoLocalAttributeSink
+from queueconnector_tango.scatter_array import TangoArrayScatterAttributeSink
+from queueconnector_tango.scatter_object import TangoObjectScatterAttributeSink
+
+__all__ = ("queueconnector_components",)
+
+
+def _subscription(descriptor: TangoSubscriptionSourceDescriptor, context: BuildContext) -> Source:
+    from queueconnector_tango.subscription import TangoSubscriptionSource, value_reader
+
+    read = value_reader(context.spec, descriptor.string_encoding)
+    return TangoSubscriptionSource(descriptor, context, read)
+
+
+def _pointing(
+    descriptor: TangoPointingSubscriptionSourceDescriptor, context: BuildContext
+) -> Source:
+    from queueconnector_tango.subscription import TangoSubscriptionSource
+
+    make_row = pointing.row_maker(context.spec, descriptor.antenna)
+    return TangoSubscriptionSource(descriptor, context, make_row)
+
+
+def _sink(name: str, factory: Any, descriptor: Any, *aliases: str) -> ComponentType:
+    return ComponentType(
+        name,
+        ComponentKind.SINK,
+        factory,
+        descriptor,
+        guarantee=Guarantee.AT_MOST_ONCE,
+        aliases=aliases,
+        requires=(AttributeHost,),
+    )
+
+
+@hookimpl
+def queueconnector_components() -> Iterable[ComponentType]:
+    """Subscriptions to other devices, and attributes of the connector's own device."""
+    yield ComponentType(
+        "TangoSubscriptionSource",
+        ComponentKind.SOURCE,
+        _subscription,
+        TangoSubscriptionSourceDescriptor,
+        guarantee=Guarantee.AT_MOST_ONCE,
+    )
+    yield ComponentType(
+        "TangoPointingSubscriptionSource",
+        ComponentKind.SOURCE,
+        _pointing,
+        TangoPointingSubscriptionSourceDescriptor,
+        guarantee=Guarantee.AT_MOST_ONCE,
+    )
+    yield _sink(
+        "TangoLocalAttributeSink",
+        TangoLocalAttributeSink,
+        TangoLocalAttributeSinkDescriptor,
+    )
+    yield _sink(
+        "TangoArrayScatterAttributeSink",
+        TangoArrayScatterAttributeSink,
+        TangoArrayScatterAttributeSinkDescriptor,
+        "TangoSplitAttributeSink",
+        "TangoArrayScatterSink",
+    )
+    yield _sink(
+        "TangoObjectScatterAttributeSink",
+        TangoObjectScatterAttributeSink,
+        TangoObjectScatterAttributeSinkDescriptor,
+    )

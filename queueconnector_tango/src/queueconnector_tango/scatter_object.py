@@ -1,0 +1,194 @@
+"""Values picked out of each record by JMESPath, one attribute for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import attrs
+import jmespath
+import numpy as np
+from jmespath.exceptions import JMESPathError
+
+from queueconnector_core.component import BuildContext
+from queueconnector_core.conversion import converter
+from queueconnector_core.dataspec import DataSpec
+from queueconnector_core.errors import ConfigError, RecordError
+from queueconnector_core.record import Quality, Record, Value
+from queueconnector_core.simple import RecordSink
+from queueconnector_tango.claims import attribute_claim, collect
+from queueconnector_tango.dtypes import StringEncoding
+from queueconnector_tango.host import AttributeClaim, AttributeHost, attribute_host
+from queueconnector_tango.local_sink import timestamp_s
+
+__all__ = ("TangoObjectScatterAttributeSink", "claims", "plain")
+
+Search = Callable[[Any], Any]
+
+
+class _Attribute(Protocol):
+    """The options of one attribute, without importing the descriptor."""
+
+    @property
+    def attribute_name(self) -> str: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def shape(self) -> list[int]: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def filter(self) -> str | None: ...
+    @property
+    def default_value(self) -> Any: ...
+    @property
+    def string_encoding(self) -> StringEncoding: ...
+
+
+class _Options(Protocol):
+    @property
+    def attributes(self) -> Sequence[_Attribute]: ...
+
+
+def plain(value: Any) -> Any:
+    """What JMESPath works on: objects, lists, text, numbers, true, false and null.
+
+    Rows of a structured array are objects by field name; arrays and tuples are lists; datetime64
+    is ISO text.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain_numpy(value)
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value
+
+
+def _plain_numpy(value: np.ndarray[Any, np.dtype[Any]] | np.generic) -> Any:
+    if value.dtype.kind == "M":
+        return np.datetime_as_string(value).tolist()  # type: ignore[arg-type]
+    names = value.dtype.names
+    if names is None:
+        return value.tolist()
+    columns = [_plain_numpy(value[name]) for name in names]  # type: ignore[index]
+    return _rows(names, columns, value.ndim)
+
+
+def _rows(names: tuple[str, ...], columns: list[Any], depth: int) -> Any:
+    """Objects by field name out of one (nested) list per field."""
+    if not depth:
+        return dict(zip(names, columns, strict=True))
+    return [_rows(names, list(parts), depth - 1) for parts in zip(*columns, strict=True)]
+
+
+def _compile(expression: str) -> Search:
+    try:
+        return jmespath.compile(expression).search  # type: ignore[no-any-return]
+    except JMESPathError as error:
+        text = " ".join(str(error).split())
+        raise ConfigError.at("", f"found {expression!r}, which is no JMESPath: {text}") from None
+
+
+def claims(options: _Options, spec: DataSpec) -> list[AttributeClaim]:
+    """The attributes that records of `spec` are scattered over.
+
+    Raises `ConfigError` with every problem of every attribute.
+    """
+    if spec.is_bytes:
+        raise ConfigError.at("", f"found {spec}; there are no fields in a pair of label and octets")
+    with collect() as problems:
+        claimed = [
+            problems.at(f"attributes[{index}]", _claim, attribute)
+            for index, attribute in enumerate(options.attributes)
+        ]
+    return [
+        attrs.evolve(claim, path=f"attributes[{index}].{claim.path}")
+        for index, claim in enumerate(claimed)
+        if claim is not None
+    ]
+
+
+def _claim(attribute: _Attribute) -> AttributeClaim:
+    with collect() as problems:
+        problems.at("path", _compile, attribute.path)
+        if attribute.filter is not None:
+            problems.at("filter", _compile, attribute.filter)
+        problems.at("", _attribute_claim, attribute)
+    return _attribute_claim(attribute)
+
+
+def _attribute_claim(attribute: _Attribute) -> AttributeClaim:
+    return attribute_claim(
+        attribute.attribute_name,
+        DataSpec.of(attribute.dtype, attribute.shape),
+        attribute.default_value,
+        attribute.string_encoding,
+        path="attribute_name",
+    )
+
+
+def _holds(result: Any) -> bool:
+    """Whether JMESPath calls it true: only null, false and what is empty are not; 0 is."""
+    return result is not None and result is not False and result not in ("", [], {})
+
+
+@attrs.frozen
+class _Target:
+    name: str
+    search: Search
+    condition: Search | None
+    convert: Callable[[Any], Value]
+
+    @classmethod
+    def of(cls, attribute: _Attribute) -> _Target:
+        return cls(
+            attribute.attribute_name,
+            _compile(attribute.path),
+            None if attribute.filter is None else _compile(attribute.filter),
+            converter(DataSpec.of(attribute.dtype, attribute.shape)),
+        )
+
+    def pick(self, document: Any) -> Value:
+        """The value for the attribute; None: no update. Raises `RecordError`."""
+        try:
+            if self.condition is not None and not _holds(self.condition(document)):
+                return None
+            found = self.search(document)
+        except JMESPathError as error:
+            raise RecordError(f"{self.name}: {' '.join(str(error).split())}") from None
+        try:
+            return None if found is None else self.convert(found)
+        except RecordError as error:
+            raise RecordError(f"{self.name}: {error}") from None
+
+
+class TangoObjectScatterAttributeSink(RecordSink):
+    """Writes to each attribute what its path finds, unless its filter refuses the record."""
+
+    def __init__(self, descriptor: _Options, context: BuildContext) -> None:
+        self._targets = [_Target.of(attribute) for attribute in descriptor.attributes]
+        self._host: AttributeHost = attribute_host(context.services)
+
+    async def write_record(self, record: Record) -> None:
+        """Update every attribute that can be; raises one `RecordError` for all that cannot."""
+        if record.metadata.quality is Quality.INVALID and record.value is None:
+            self._invalidate(record)
+            return
+        document = plain(record.value)
+        failures: list[str] = []
+        for target in self._targets:
+            try:
+                value = target.pick(document)
+                if value is not None:
+                    self._host.write(
+                        target.name, value, timestamp_s(record), record.metadata.quality
+                    )
+            except RecordError as error:
+                failures.append(str(error))
+        if failures:
+            raise RecordError("; ".join(failures))
+
+    def _invalidate(self, record: Record) -> None:
+        for target in self._targets:
+            self._host.write(target.name, None, timestamp_s(record), Quality.INVALID)

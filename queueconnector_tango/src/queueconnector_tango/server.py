@@ -1,0 +1,64 @@
+"""The console script SDPQueueConnector: a Tango device server."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ("main",)
+
+EVENT_BUFFER: Final = {"TANGO_DS_EVENT_BUFFER_HWM": "20000", "TANGO_EVENT_BUFFER_HWM": "20000"}
+"""How many events ZeroMQ keeps for each peer before it silently drops, on the publishing and the
+subscribing side; 1,000 by default, which one busy second exceeds. Variables already set stay."""
+
+LOG_FORMAT: Final = (
+    "1|%(asctime)s.%(msecs)03dZ|%(levelname)s|%(threadName)s|%(funcName)s"
+    "|%(filename)s#%(lineno)d|%(tags)s|%(message)s"
+)
+"""The log format of the SKA: version, time (UTC), level, thread, function, place, tags, text."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until a signal or the admin device ends it; `arguments` are those of any Tango server.
+
+    For example `01` with a database, or without one
+    `01 -nodb -dlist mid-sdp/queueconnector/01 -ORBendPoint giop:tcp:127.0.0.1:45678`.
+    `-v1` and `-v2` log information (as without), `-v3` and more what is needed to find an error,
+    `-v5` what the Tango library does, too.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    faulthandler.enable()
+    configure_logging(log_level(given))
+    for variable, value in EVENT_BUFFER.items():
+        os.environ.setdefault(variable, value)
+    # Only now: Tango reads the variables when it is loaded.
+    from queueconnector_tango.device import SDPQueueConnector
+
+    SDPQueueConnector.run_server(["SDPQueueConnector", *given])
+
+
+def log_level(arguments: Sequence[str]) -> int:
+    """The level of Python's logging that goes with Tango's option `-v`."""
+    for argument in arguments:
+        if found := re.fullmatch(r"-v(\d*)", argument):
+            return logging.DEBUG if int(found[1] or 4) >= 3 else logging.INFO
+    return logging.INFO
+
+
+def configure_logging(level: int) -> None:
+    """Log to standard error in the format of the SKA."""
+    formatter = logging.Formatter(LOG_FORMAT, "%Y-%m-%dT%H:%M:%S", defaults={"tags": ""})
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+if __name__ == "__main__":
+    main()
