@@ -11,12 +11,14 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import FuncFormatter
 
 from pointing_loop.history import DishHistory
+from pointing_loop.mount import WIND_ARCSEC
 from pointing_loop.scans import Scans
 from pointing_loop.track import Floats
 
 __all__ = ("draw",)
 
 LEGEND_ROWS = 12
+LOWEST_ARCSEC = 0.5
 INK, GRID = "#333333", "#dddddd"
 
 
@@ -24,13 +26,13 @@ def draw(
     histories: Sequence[DishHistory], scans: Scans, scan_count: int, source: str, path: Path
 ) -> None:
     """Write the picture; the ending of ``path`` decides its format."""
-    figure = Figure(figsize=(13, 5.6), dpi=150, layout="constrained")
+    figure = Figure(figsize=(14, 6), dpi=140, layout="constrained")
     figure.suptitle(
         f"Pointing loop through Queue Connector: {len(histories)} dishes following {source}",
-        fontsize=14,
+        fontsize=15,
         color=INK,
     )
-    over_time, on_sky = figure.subplots(1, 2, width_ratios=(1.55, 1))
+    over_time, on_sky = figure.subplots(1, 2, width_ratios=(1.5, 1))
     colours = _colours(len(histories))
     _draw_over_time(over_time, histories, colours, scans, scan_count)
     _draw_on_sky(on_sky, histories, colours, scans)
@@ -54,13 +56,17 @@ def _draw_over_time(
     for history, colour in zip(histories, colours, strict=True):
         values = _residuals(history)
         seconds, distance = values[:, 0] - scans.start_s, np.hypot(values[:, 1], values[:, 2])
-        axes.plot(seconds, distance, ".", color=colour, markersize=2.5, alpha=0.35)
+        axes.plot(seconds, distance, ".", color=colour, markersize=2.5, alpha=0.3)
         axes.plot(seconds, _smooth(distance), color=colour, linewidth=1.8, label=history.dish)
     moments = sorted({_shared_moment(c.tai_s, scans) for h in histories for c in h.corrections})
     for number, moment in enumerate(moments):
         label = "offsets applied" if number == 0 else None
         axes.axvline(moment, color=INK, linewidth=0.9, linestyle=(0, (2, 3)), label=label)
+    # The median length of a vector with normal components, as the lines are medians too.
+    floor = np.sqrt(2 * np.log(2)) * WIND_ARCSEC
+    axes.axhline(floor, color=INK, linewidth=1, label="wind: no offset can cure it")
     axes.set_yscale("log")
+    axes.set_ylim(bottom=LOWEST_ARCSEC)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlim(0, scan_count * scans.length_s)
     axes.set_xlabel("time since the start of scan 1 (s)")
@@ -100,9 +106,11 @@ def _residuals(history: DishHistory) -> Floats:
     return np.array(values, dtype=np.float64).reshape(-1, 3)
 
 
-def _smooth(values: Floats, width: int = 5) -> Floats:
+def _smooth(values: Floats, width: int = 11) -> Floats:
     """Return a running median: unlike a mean, it keeps the steps of corrections sharp."""
-    padded = np.pad(values, width // 2, mode="edge")
+    if values.size < width:
+        return values
+    padded = np.pad(values, width // 2, mode="reflect")
     smoothed: Floats = np.median(np.lib.stride_tricks.sliding_window_view(padded, width), axis=1)
     return smoothed
 

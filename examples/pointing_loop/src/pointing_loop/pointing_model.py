@@ -38,14 +38,18 @@ class PointingModel:
 
     @classmethod
     def random(cls, generator: np.random.Generator) -> Self:
-        """Draw a dish as it comes from the workshop: off by minutes of arc in both directions."""
-
-        def zero_point() -> float:
-            return float(generator.uniform(90.0, 180.0) * generator.choice((-1.0, 1.0)))
-
-        ia, ie = zero_point(), zero_point()
+        """Draw a dish as it comes from the workshop: off by minutes of arc."""
+        size, direction = generator.uniform(100.0, 260.0), generator.uniform(0.0, 2 * np.pi)
         ca, npae, an, aw = (float(term) for term in generator.uniform(-15.0, 15.0, size=4))
-        return cls(ia, ie, ca, npae, an, aw, tf=float(generator.uniform(10.0, 30.0)))
+        return cls(
+            ia=float(size * np.cos(direction)),
+            ie=float(size * np.sin(direction)),
+            ca=ca,
+            npae=npae,
+            an=an,
+            aw=aw,
+            tf=float(generator.uniform(10.0, 30.0)),
+        )
 
     def error(self, azimuth: npt.ArrayLike, elevation: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return the beam's cross-elevation and elevation error, degrees, at a commanded position.

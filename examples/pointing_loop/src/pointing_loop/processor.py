@@ -47,6 +47,8 @@ class OffsetEstimator:
         self._pointings: defaultdict[tuple[int, str], list[tuple[float, float, float]]]
         self._pointings = defaultdict(list)
         self._closed = 0
+        # The first look at the sky takes astropy most of a second: now, not after scan 1.
+        position(source, scans.start_s)
 
     def add(self, rows: npt.NDArray[np.void]) -> None:
         """Take pointings in: structured values with antenna_name, ts, az, el of any shape.
@@ -95,7 +97,9 @@ async def process(estimator: OffsetEstimator, kafka: str, scans: Scans) -> None:
     )
     producer = AIOKafkaProducer(bootstrap_servers=kafka)
     async with consumer, producer, asyncio.TaskGroup() as tasks:
-        # A position is looked up at the first use; until then, new messages would be missed.
+        # Both are looked up at the first use otherwise: too late for messages sent until then,
+        # and a delay for the first offsets.
+        await producer.partitions_for(POINTING_OFFSET)
         for partition in consumer.assignment():
             await consumer.position(partition)
         print(READY, flush=True)

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import tango
 
-from devservices.embedded import EmbeddedBroker
-from devservices.errors import ServiceFailed, ServiceUnavailable
-from devservices.kafka import KafkaBroker
-from devservices.kafka_admin import KafkaAdmin
+from devservices.errors import ServiceFailed
 from devservices.process import ManagedProcess, temporary_directory, wait_until
 from devservices.tango import TangoDeviceServer
+from pointing_loop.broker import Broker, start_broker
 from pointing_loop.configuration import configuration
 from pointing_loop.dish import SETTINGS_VARIABLE, Settings
 from pointing_loop.messages import ACHIEVED_POINTING, POINTING_OFFSET
@@ -24,21 +22,13 @@ from pointing_loop.processor import READY
 from pointing_loop.scans import Scans
 from pointing_loop.track import choose_calibrator, tai_now
 
-__all__ = ("Broker", "Telescope", "telescope")
+__all__ = ("Telescope", "telescope")
 
 Say = Callable[[str], None]
 
 START_TIMEOUT_S = 30.0
 LEAD_S = 2.0
 """Time from the decision when scan 1 starts to its start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """The Kafka broker of this run: address (``host:port``) and what it is."""
-
-    address: str
-    description: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +57,11 @@ def telescope(options: Options, say: Say) -> Iterator[Telescope]:
     """
     source = choose_calibrator(tai_now() + options.duration / 2)
     with contextlib.ExitStack() as stack:
-        broker = _broker(stack, options.kafka, say)
-        _create_topics(broker.address)
+        say("starting Kafka (fetched by Maven the first time) ...")
+        broker = start_broker(stack, options.kafka)
+        say(f"Kafka: {broker.description} at {broker.address}, {broker.reason}")
+        for topic in (ACHIEVED_POINTING, POINTING_OFFSET):
+            broker.create_topic(topic)
         dish_server = stack.enter_context(_dish_server(options, source.name))
         dishes = {dish_id(device): dish_server.trl(device) for device in dish_server.devices}
         say(f"{len(dishes)} dishes follow {source.name}")
@@ -83,30 +76,6 @@ def telescope(options: Options, say: Say) -> Iterator[Telescope]:
         say("the processor is ready")
         processes = [dish_server.process, server.process, processor]
         yield Telescope(source.name, broker, scans, dishes, connector, processes)
-
-
-def _broker(stack: contextlib.ExitStack, own: str | None, say: Say) -> Broker:
-    if own is not None:
-        if not KafkaAdmin(own).answers():
-            raise ServiceFailed(f"--kafka {own}: no Kafka broker answers there")
-        say(f"Kafka: the broker at {own}, as asked for with --kafka")
-        return Broker(own, own)
-    say("starting Apache Kafka (the first time, Maven fetches it) ...")
-    try:
-        kafka = stack.enter_context(KafkaBroker())
-    except ServiceUnavailable as missing:
-        embedded = stack.enter_context(EmbeddedBroker())
-        say(f"Kafka: {embedded}, because Apache Kafka cannot run here: {missing.reason}")
-        return Broker(embedded.bootstrap, str(embedded))
-    say(f"Kafka: {kafka} on {kafka.bootstrap}, because Java and Kafka's jars are there")
-    return Broker(kafka.bootstrap, str(kafka))
-
-
-def _create_topics(kafka: str) -> None:
-    admin = KafkaAdmin(kafka)
-    for topic in (ACHIEVED_POINTING, POINTING_OFFSET):
-        if not admin.partitions(topic):
-            admin.create_topic(topic)
 
 
 def _dish_server(options: Options, source: str) -> TangoDeviceServer:

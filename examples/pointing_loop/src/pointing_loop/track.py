@@ -86,7 +86,7 @@ def choose_calibrator(tai_s: float, among: Iterable[Calibrator] = CALIBRATORS) -
 def position(source: Calibrator, tai_s: npt.ArrayLike) -> tuple[Floats, Floats]:
     """Return azimuth [0, 360) and elevation of ``source`` at each time.
 
-    Interpolated, to far below a milliarcsecond, between astropy's values a second apart: a full
+    Interpolated, to a tenth of a milliarcsecond, between astropy's values a second apart: a full
     transformation takes a millisecond, too long for each sample of each dish.
     """
     times = np.asarray(tai_s, dtype=np.float64)
