@@ -81,7 +81,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Side-by-side benchmarks."""
     session.run(tool("python"), "-m", "devservices.provision")
-    session.run(tool("python"), "bench", *session.posargs)
+    session.run(tool("python"), "-m", "bench", *session.posargs)
 
 
 @nox.session
