@@ -1,0 +1,77 @@
+"""In-process: the exchange beside the least asyncio loop that does the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+from bench.measure import Comparison, Measurement, check_equal, compare
+from queueconnector_core.connector import Connector
+from queueconnector_core.discovery import discover
+from queueconnector_memory import store
+
+__all__ = ("in_memory",)
+
+KEY = "bench"
+
+
+def in_memory(records: int, size_bytes: int, rounds: int) -> Comparison:
+    """`records` texts of `size_bytes` bytes, from a list to a list."""
+    values = [f"{index:0{size_bytes}}" for index in range(records)]
+    return compare(
+        f"in memory, {records:,} records of {size_bytes} bytes",
+        (
+            ("async generator, await write per value", lambda: _timed(_loop, values)),
+            ("exchange InMemorySource -> InMemorySink", lambda: _timed(_exchange, values)),
+        ),
+        rounds,
+        {"exchange InMemorySource -> InMemorySink": 0.8},
+    )
+
+
+def _timed(
+    case: Callable[[list[str]], Coroutine[None, None, tuple[float, float]]], values: list[str]
+) -> Measurement:
+    wall_s, cpu_s = asyncio.run(case(values))
+    return Measurement(len(values), wall_s, cpu_s)
+
+
+def _since(start: tuple[float, float]) -> tuple[float, float]:
+    return time.perf_counter() - start[0], time.process_time() - start[1]
+
+
+async def _loop(values: list[str]) -> tuple[float, float]:
+    kept: list[str] = []
+
+    async def source() -> AsyncIterator[str]:
+        for value in values:
+            yield value
+
+    async def write(value: str) -> None:
+        kept.append(value)
+
+    start = time.perf_counter(), time.process_time()
+    async for value in source():
+        await write(value)
+    spent = _since(start)
+    check_equal(kept, values)
+    return spent
+
+
+async def _exchange(values: list[str]) -> tuple[float, float]:
+    connector = Connector(discover().registry)
+    exchange = {
+        "dtype": "str",
+        "source": {"type": "InMemorySource", "data": values},
+        "sink": {"type": "InMemorySink", "key": KEY},
+    }
+    await connector.configure(json.dumps({"exchanges": [exchange]}))
+    start = time.perf_counter(), time.process_time()
+    await connector.start()
+    await connector.settled()
+    spent = _since(start)
+    check_equal([record.value for record in store.records(KEY)], values)
+    store.reset(KEY)
+    return spent
