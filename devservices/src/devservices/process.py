@@ -43,20 +43,23 @@ def wait_until(condition: Callable[[], T], timeout_s: float, what: str) -> T:
 # Below the range from which the kernel takes source ports (32768 and up on Linux): a port from
 # there could be taken by any outgoing connection while its service restarts.
 _PORTS = range(20_000, 32_000)
-_given_out: set[int] = set()
 
 
 def free_port() -> int:
-    """Return a free loopback TCP port, never the same one twice in this process."""
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if port in _given_out:
-            continue
-        with socket.socket() as probe:
-            try:
+    """Return a free loopback TCP port, given to nobody else as long as this process lives."""
+    # The system's randomness, since tests may seed the shared generator: same seed, same ports.
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        # The UDP port of that number, held for good, is the claim that others of us see: the TCP
+        # port itself must stay free until its service binds it, and between two of its runs.
+        claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            claim.bind((HOST, port))
+            with socket.socket() as probe:
                 probe.bind((HOST, port))
-            except OSError:
-                continue
-        _given_out.add(port)
+        except OSError:
+            claim.close()
+            continue
+        claim.detach()
         return port
     raise RuntimeError(f"no free port on {HOST} in {_PORTS.start}-{_PORTS.stop - 1}")
 
