@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Only now: Tango reads the variables when it is loaded.
     from queueconnector_tango.device import SDPQueueConnector
 
-    SDPQueueConnector.run_server(["SDPQueueConnector", *given])
+    SDPQueueConnector.run_server(given)
 
 
 def log_level(arguments: Sequence[str]) -> int:
