@@ -69,7 +69,8 @@ class KafkaBroker(Service):
         return [*run, "kafka.Kafka", str(self._properties)]
 
     def _format(self, run: Sequence[str]) -> None:
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An identifier that begins with "-" would be taken for an option.
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
         command = [*run, "kafka.tools.StorageTool", "format", "--standalone"]
         result = subprocess.run(
             [*command, "--cluster-id", cluster, "--config", str(self._properties)],

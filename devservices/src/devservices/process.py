@@ -200,8 +200,13 @@ class ManagedProcess:
         )
 
     def pause(self) -> None:
-        """Freeze every process of the group (SIGSTOP): connections stay open, unanswered."""
+        """Freeze every process of the group (SIGSTOP): connections stay open, unanswered.
+
+        Returns when the program stands still, or has ended.
+        """
         signal_group(self.pid, signal.SIGSTOP)
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Let a paused group run on (SIGCONT)."""
