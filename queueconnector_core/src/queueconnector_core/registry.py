@@ -45,6 +45,11 @@ class Registry:
                 merged[component.kind, name] = component
         return attrs.evolve(self, types=merged)
 
+    def without(self, *names: str) -> Registry:
+        """A registry without the types of these names."""
+        left = {key: found for key, found in self.types.items() if found.name not in names}
+        return attrs.evolve(self, types=left)
+
     def walk(self, kind: ComponentKind | None = None) -> Iterator[ComponentType]:
         """Each type once (not its aliases), in order of registration."""
         for (_, name), component in self.types.items():

@@ -1,0 +1,45 @@
+"""Documents say what the code does, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from queueconnector_core.states import TRANSITIONS
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("docs", "examples", "queueconnector_core", "queueconnector_kafka")
+FOLDERS += ("queueconnector_memory", "queueconnector_tango", "devservices")
+DOCUMENTS = sorted(
+    (*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")))
+)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8"))
+    inside = [link for link in links if "://" not in link]
+
+    assert [link for link in inside if not (document.parent / link).exists()] == []
+
+
+def test_the_state_diagram_is_the_table() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    arrows = [
+        f"    {move.source.value} --> {move.target.value}: {move.trigger.value}"
+        for move in TRANSITIONS
+    ]
+
+    shown = re.search(r"stateDiagram-v2\n(.*?)```", page, re.DOTALL)
+
+    assert shown is not None
+    assert shown[1].splitlines() == arrows
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs/decisions"
+    index = (folder / "README.md").read_text("utf-8")
+
+    assert [page.name for page in folder.glob("0*.md") if f"({page.name})" not in index] == []
