@@ -23,6 +23,9 @@ from devservices.process import (
 
 SHELL_WITH_CHILD = ["sh", "-c", "sleep 600 & echo child $!; wait"]
 
+# No shell: one that waits for the program it has just forked is not reported as paused.
+TICKING = "import time\nwhile True: print('tick'); time.sleep(0.01)"
+
 
 def is_alive(pid: int) -> bool:
     """Whether a process exists and has not ended (a zombie has)."""
@@ -84,7 +87,7 @@ def test_a_program_that_ignores_the_request_to_end_is_killed(tmp_path: Path) -> 
 
 
 def test_a_paused_program_stands_still_and_can_still_be_stopped(tmp_path: Path) -> None:
-    process = start(tmp_path, "sh", "-c", "while :; do echo tick; sleep 0.01; done")
+    process = start(tmp_path, sys.executable, "-u", "-c", TICKING)
     process.wait_until(process.output, 5, "the first tick")
     process.pause()
     state = Path(f"/proc/{process.pid}/stat")

@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 HOST = "127.0.0.1"
 POLL_S = 0.02
+PAUSE_TIMEOUT_S = 5.0
 LOG_TAIL_LINES = 40
 
 
@@ -202,11 +203,18 @@ class ManagedProcess:
     def pause(self) -> None:
         """Freeze every process of the group (SIGSTOP): connections stay open, unanswered.
 
-        Returns when the program stands still, or has ended.
+        Returns when the program stands still, since the signal takes effect a little later, or
+        has ended. Raises TimeoutError when it does not within 5 s.
         """
         signal_group(self.pid, signal.SIGSTOP)
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        wait_until(self._stands_still, PAUSE_TIMEOUT_S, f"{self.name} to stand still")
+
+    def _stands_still(self) -> bool:
+        states = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+        try:
+            return os.waitid(os.P_PID, self.pid, states) is not None
+        except ChildProcessError:
+            return True
 
     def resume(self) -> None:
         """Let a paused group run on (SIGCONT)."""
