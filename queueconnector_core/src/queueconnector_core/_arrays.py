@@ -16,6 +16,7 @@ __all__ = ("array_converter", "structured_converter")
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 Shape: TypeAlias = tuple[int, ...]
+_MAX_DIMENSIONS = 32
 
 
 def array_converter(spec: DataSpec, *, broadcast: bool = False) -> Convert:
@@ -27,7 +28,7 @@ def array_converter(spec: DataSpec, *, broadcast: bool = False) -> Convert:
     def convert(value: object) -> Array:
         if type(value) is np.ndarray:
             fits = value.shape == shape or spec.matches(value.shape)
-            if fits and (value.dtype == dtype or any_length and value.dtype.kind == "U"):
+            if fits and (value.dtype == dtype or (any_length and value.dtype.kind == "U")):
                 return value
             if not broadcast and not fits:
                 raise _mismatch(value.shape, spec)
@@ -81,23 +82,42 @@ def _flattened(value: object, spec: DataSpec, *, broadcast: bool) -> tuple[Shape
     items: list[Any] = [value]
     found: list[int] = []
     for size in spec.shape:
-        items = [item.tolist() if isinstance(item, np.ndarray) else item for item in items]
+        items = [_listed(item) if isinstance(item, np.ndarray) else item for item in items]
         if broadcast and not any(_is_level(item, spec) for item in items):
             return tuple(found), items
         if not all(isinstance(item, list | tuple) for item in items):
-            raise _mismatch(found, spec)
+            raise _mismatch(_nesting(value), spec)
         lengths = {len(item) for item in items}
         if len(lengths) > 1:
             raise RecordError(f"found rows of {sorted(lengths)[:5]} items; rows are equally long")
         found.append(lengths.pop() if lengths else max(size, 0))
         items = list(chain.from_iterable(items))
     if not spec.matches(tuple(found)) and not broadcast:
-        raise _mismatch(found, spec)
-    if not spec.is_structured and spec.dtype.kind != "c":
-        deeper = next((item for item in items if isinstance(item, list | tuple)), None)
-        if deeper is not None:
-            raise _mismatch([*found, len(deeper)], spec)
+        raise _mismatch(_nesting(value), spec)
+    scalars = not spec.is_structured and spec.dtype.kind != "c"  # those may be lists themselves
+    if scalars and not _LEVELS.isdisjoint(map(type, items)):
+        raise _mismatch(_nesting(value), spec)
     return tuple(found), items
+
+
+def _listed(array: Array) -> list[Any]:
+    # As Python's own, dates lose their unit and rows their names.
+    if array.ndim and array.dtype.kind in "MV":
+        return list(array)
+    listed: list[Any] = array.tolist()  # the object itself where there are no dimensions
+    return listed
+
+
+_LEVELS = frozenset([list, tuple])
+
+
+def _nesting(value: object) -> list[int]:
+    """The sizes of nested lists along their first items, for messages."""
+    found: list[int] = []
+    while isinstance(value, list | tuple) and len(found) < _MAX_DIMENSIONS:
+        found.append(len(value))
+        value = value[0] if len(value) else None
+    return found
 
 
 def _is_level(item: object, spec: DataSpec) -> bool:
@@ -122,7 +142,7 @@ def _plain_builder(dtype: np.dtype[Any]) -> Convert:
                 return _cast(items, dtype)
             if items.dtype.kind == dtype.kind == "U" and items.dtype.itemsize <= dtype.itemsize:
                 return items.astype(dtype)
-            items = list(items) if items.dtype.kind == "M" else items.tolist()
+            items = _listed(items)
         types = frozenset(map(type, items))
         if types in _NATURAL and dtype.kind in "biufc":
             return _cast(np.array(items, _NATURAL[types]), dtype)
@@ -158,38 +178,46 @@ def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
         return array.astype(dtype)
 
 
-def _exactness(array: Array, dtype: np.dtype[Any]) -> Array:
+def _exactness(array: Array, dtype: np.dtype[Any]) -> Any:
     """Which values survive the way to `dtype`, by the rules of the scalar conversion."""
     source, target = array.dtype.kind, dtype.kind
-    if target == "M" and source in "iu":
-        return array <= np.iinfo("int64").max  # type: ignore[no-any-return]
-    if (source == "M") != (target == "M") or (source == "c" and target != "c"):
-        return np.zeros(array.shape, bool)
     if target == "M":
-        return np.isnat(array) | (array.astype(dtype).astype(array.dtype) == array)
-    if source == "b":
-        return np.ones(array.shape, bool)
+        return _exact_datetimes(array, dtype)
+    if source == "M" or (source == "c" and target != "c"):
+        return np.zeros(array.shape, bool)
     if target == "b":
-        return (array == 0) | (array == 1)  # type: ignore[no-any-return]
+        return (array == 0) | (array == 1)
     if target in "iu":
         return _fits_integer(array, dtype)
-    if source in "iu":
-        back = array.astype(dtype).real
-        good = np.isfinite(back) & _fits_integer(back, array.dtype)
-        return good & (back.astype(array.dtype) == array)  # type: ignore[no-any-return]
-    return np.isfinite(array.astype(dtype)) | ~np.isfinite(array)
+    return _exact_floats(array, dtype)
 
 
-def _fits_integer(array: Array, dtype: np.dtype[Any]) -> Array:
+def _exact_datetimes(array: Array, dtype: np.dtype[Any]) -> Any:
+    if array.dtype.kind == "M":
+        return np.isnat(array) | (array.astype(dtype).astype(array.dtype) == array)
+    if array.dtype.kind in "iu":  # counts of the unit; the least integer is NaT
+        return _fits_integer(array, np.dtype("int64")) & (array != np.iinfo("int64").min)
+    return np.zeros(array.shape, bool)
+
+
+def _exact_floats(array: Array, dtype: np.dtype[Any]) -> Any:
+    found = array.astype(dtype)
+    if array.dtype.kind in "iu":
+        good = np.isfinite(found) & _fits_integer(found.real, array.dtype)
+        return good & (found.real.astype(array.dtype) == array)
+    return np.isfinite(found) | ~np.isfinite(array)
+
+
+def _fits_integer(array: Array, dtype: np.dtype[Any]) -> Any:
     limits = np.iinfo(dtype)
     if array.dtype.kind in "iu":
         own = np.iinfo(array.dtype)
         low, high = max(limits.min, own.min), min(limits.max, own.max)
-        return (array >= low) & (array <= high)  # type: ignore[no-any-return]
+        return (array >= low) & (array <= high)
     # The largest 64-bit integers are no floats: the power of two above them is.
     floats = array.astype("float64")
     inside = (floats >= float(limits.min)) & (floats < float(int(limits.max) + 1))
-    return inside & (np.trunc(floats) == floats)  # type: ignore[no-any-return]
+    return inside & (np.trunc(floats) == floats)
 
 
 def _structured_builder(dtype: np.dtype[Any]) -> Convert:
@@ -199,13 +227,11 @@ def _structured_builder(dtype: np.dtype[Any]) -> Convert:
     def build(items: list[Any] | Array) -> Array:
         if isinstance(items, np.ndarray) and set(items.dtype.names or ()) != set(names):
             refuse(items, dtype, f"fields: {', '.join(names)}")
-        rows: Any = items
-        if isinstance(items, list):
-            rows = [_row(item, names, dtype) for item in items]
+        rows = [_row(item, names, dtype) for item in items] if isinstance(items, list) else items
         array = np.zeros(len(items), dtype)
         for name, column in columns.items():
             try:
-                array[name] = column(rows[name] if rows is items else [row[name] for row in rows])
+                array[name] = column(_column(rows, name))
             except RecordError as error:
                 raise RecordError(f"field {name!r}: {error}") from None
         return array
@@ -217,18 +243,21 @@ def _structured_builder(dtype: np.dtype[Any]) -> Convert:
     return of_same
 
 
+def _column(rows: list[Any] | Array, name: str) -> Any:
+    return [row[name] for row in rows] if isinstance(rows, list) else rows[name]
+
+
 def _column_converter(field: np.dtype[Any]) -> Convert:
     return array_converter(DataSpec(field.base, (-1, *field.shape)))
 
 
-def _row(item: object, names: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
+def _row(item: Any, names: tuple[str, ...], dtype: np.dtype[Any]) -> Any:
     """One row by field name; nothing is missing and nothing is left over."""
     if isinstance(item, np.ndarray) and not item.ndim:
         item = item[()]
-    if isinstance(item, np.void) and set(item.dtype.names or ()) == set(names):
-        return item
-    if isinstance(item, dict) and item.keys() == set(names):
-        return item
     if isinstance(item, list | tuple) and len(item) == len(names):
         return dict(zip(names, item, strict=True))
-    refuse(item, dtype, f"fields: {', '.join(names)}")
+    named = isinstance(item, np.void) and set(item.dtype.names or ()) == set(names)
+    if not named and not (isinstance(item, dict) and item.keys() == set(names)):
+        refuse(item, dtype, f"fields: {', '.join(names)}")
+    return item

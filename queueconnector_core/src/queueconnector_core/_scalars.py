@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 import re
 import reprlib
@@ -35,8 +35,10 @@ def refuse(value: object, dtype: np.dtype[Any], reason: str = "") -> NoReturn:
     except ValueError:  # an integer with more digits than Python writes
         found = "a huge integer"
     why = f" ({reason})" if reason else ""
-    raise RecordError(f"found {found} of type {type(value).__name__}; it is no exact value of "
-                      f"dtype {dtype_literal(dtype)}{why}")
+    raise RecordError(
+        f"found {found} of type {type(value).__name__}; it is no exact value of "
+        f"dtype {dtype_literal(dtype)}{why}"
+    )
 
 
 def unwrap(value: object) -> object:
@@ -126,8 +128,9 @@ def _rounded(value: float, dtype: np.dtype[Any]) -> float:
     """Round to the precision of `dtype`; a finite value stays finite."""
     if dtype.itemsize == 8:
         return value
+    layout = "<" + dtype.char  # only the standard layouts refuse what is out of range
     try:
-        return float(struct.unpack(dtype.char, struct.pack(dtype.char, value))[0])
+        return float(struct.unpack(layout, struct.pack(layout, value))[0])
     except OverflowError:
         refuse(value, dtype, "out of range")
 
@@ -173,23 +176,24 @@ def _text(value: object, dtype: np.dtype[Any]) -> str:
     return plain
 
 
-def _datetime(value: object, dtype: np.dtype[Any]) -> np.datetime64:
-    plain = unwrap(value)
+def _datetime(value: object, dtype: np.dtype[Any]) -> Any:
+    plain: Any = unwrap(value)
     if isinstance(plain, str):
         plain = _parse_datetime(plain, dtype)
-    elif isinstance(plain, datetime.datetime):
-        zone = plain.tzinfo
-        plain = np.datetime64(plain.astimezone(datetime.UTC).replace(tzinfo=None) if zone else plain)
-    elif isinstance(plain, datetime.date):
+    elif isinstance(plain, dt.datetime):
+        if plain.tzinfo is not None:
+            plain = plain.astimezone(dt.UTC).replace(tzinfo=None)
+        plain = np.datetime64(plain)
+    elif isinstance(plain, dt.date):
         plain = np.datetime64(plain)
     elif isinstance(plain, int) and not isinstance(plain, bool) and -(2**63) < plain < 2**63:
-        return np.array(plain, "int64").view(dtype)[()]  # type: ignore[no-any-return]
+        return np.array(plain, "int64").astype(dtype)[()]
     if not isinstance(plain, np.datetime64):
         refuse(value, dtype)
     found = plain.astype(dtype)
     if not np.isnat(plain) and (np.isnat(found) or found.astype(plain.dtype) != plain):
         refuse(value, dtype, "out of range, or finer than the unit")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _parse_datetime(text: str, dtype: np.dtype[Any]) -> np.datetime64:

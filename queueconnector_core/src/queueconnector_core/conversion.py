@@ -1,13 +1,13 @@
 """Conversion of whatever a source receives into values of the exchange, without losing anything.
 
-| To | From, beside values that are right already |
+| To | From, beside right ones |
 | --- | --- |
 | bool | 0 and 1, text `true` and `false` (case ignored) |
 | integers | bool, floats without a fraction, decimal text; in range |
-| floats | bool, integers that are exact, text; rounded to float32, but a finite value stays finite |
+| floats | bool, exact integers, text; rounded to float32, but a finite value stays finite |
 | complex | as floats, complex text, `[real, imaginary]` |
 | text | UTF-8 octets, numbers (as `str` writes them); `U8`: at most eight characters |
-| datetime64 | ISO 8601 text (UTC), datetime, a count of the dtype's own unit, another unit; exact |
+| datetime64 | ISO 8601 text, datetime (UTC), counts of its unit, other units; exact |
 | structured | an object by field name, a list or tuple in field order, rows of other dtypes |
 | bytes | (encoding, octets), octets alone, `[encoding, base64 text]` |
 | object | any plain Python value, arrays |
@@ -19,21 +19,21 @@ item. Everything else is a `RecordError` that says what was found. NaN and infin
 from __future__ import annotations
 
 import base64
-import binascii
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from queueconnector_core._arrays import array_converter, structured_converter
-from queueconnector_core._scalars import Convert, refuse, scalar_converter
+from queueconnector_core._scalars import refuse, scalar_converter
 from queueconnector_core.dataspec import BYTES, OBJECT, DataSpec
 from queueconnector_core.errors import ConfigError, RecordError
 from queueconnector_core.record import Value
 
-__all__ = ("Convert", "convert_default", "converter", "zero")
+__all__ = ("convert_default", "converter", "zero")
 
 
-def converter(spec: DataSpec, *, broadcast: bool = False) -> Convert:
+def converter(spec: DataSpec, *, broadcast: bool = False) -> Callable[[object], Value]:
     """A function that turns any object into a value of `spec`, or raises `RecordError`.
 
     Scalars come out as Python's own (datetime64 and structured ones as numpy's), arrays with
@@ -68,7 +68,7 @@ def zero(spec: DataSpec) -> Value:
 
 
 def _zero_scalar(dtype: np.dtype[Any]) -> Value:
-    found: np.generic = np.zeros((), dtype)[()]
+    found: Any = np.zeros((), dtype)[()]
     return found if dtype.kind in "MV" else found.item()  # type: ignore[no-any-return]
 
 
@@ -81,34 +81,37 @@ def convert_default(value: object, spec: DataSpec) -> Value:
     if value is None or (isinstance(value, str) and not value and not spec.is_text):
         return None
     try:
-        return converter(spec, broadcast=True)(value)  # type: ignore[no-any-return]
+        return converter(spec, broadcast=True)(value)
     except RecordError as error:
         raise ConfigError.at("", str(error)) from None
 
 
+_PAIR: Final = "allowed: (encoding, octets) or [encoding, base64 text]"
+
+
 def _octets(value: Any) -> tuple[str, bytes]:
-    if type(value) is tuple and len(value) == 2 and type(value[1]) is bytes and type(value[0]) is str:
-        return value
     if isinstance(value, bytes | bytearray | memoryview):
         return "", bytes(value)
-    if isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str | None):
-        label, octets = value
-        if isinstance(octets, bytes | bytearray | memoryview):
-            return label or "", bytes(octets)
-        if isinstance(octets, str):
-            try:
-                return label or "", base64.b64decode(octets, validate=True)
-            except (binascii.Error, ValueError):
-                refuse(value, BYTES, "the second item is no base64 text")
-    refuse(value, BYTES, "allowed: (encoding, octets) or [encoding, base64 text]")
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        refuse(value, BYTES, _PAIR)
+    label, octets = value
+    if type(octets) is bytes and type(label) is str:
+        return label, octets
+    if isinstance(octets, str):
+        try:
+            octets = base64.b64decode(octets, validate=True)
+        except ValueError:
+            refuse(value, BYTES, "the second item is no base64 text")
+    if not isinstance(label, str | None) or not isinstance(octets, bytes | bytearray | memoryview):
+        refuse(value, BYTES, _PAIR)
+    return label or "", bytes(octets)
 
 
 _PLAIN: Final = (dict, list, str, float, int, bool, tuple, complex, bytes)
 
 
 def _container(value: Any) -> Value:
-    if value is None or isinstance(value, _PLAIN):
-        return value  # type: ignore[return-value]
-    if isinstance(value, np.ndarray | np.generic) and not value.dtype.hasobject:
-        return value
-    refuse(value, OBJECT, "allowed: plain Python values and arrays")
+    plain = value is None or isinstance(value, _PLAIN)
+    if not plain and (not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject):
+        refuse(value, OBJECT, "allowed: plain Python values and arrays")
+    return value  # type: ignore[no-any-return]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import re
 from typing import Any, Final
 
 import attrs
@@ -25,6 +27,7 @@ LITERALS: Final[dict[str, np.dtype[Any]]] = {
     "bool_": np.dtype("bool"),
     "int": np.dtype("int64"),
     "float": np.dtype("float64"),
+    "datetime64": np.dtype("datetime64[ns]"),
     "complex": np.dtype("complex128"),
     **dict.fromkeys(("str", "str_", "string", "DevString"), STR),
     **dict.fromkeys(("bytes", "DevEncoded"), BYTES),
@@ -42,6 +45,12 @@ LITERALS: Final[dict[str, np.dtype[Any]]] = {
 }
 """Every word for a dtype: Python's, numpy's and Tango's."""
 
+# "a", an old spelling of "S", would only warn; the rest is no word of numpy's for one scalar.
+_NUMPY_WORD: Final = re.compile(r"[<>=|]?[b-zA-Z?][\w\[\]]*", re.ASCII)
+_WIDEST: Final = {"f": 8, "c": 16}
+"""Octets of the widest floats that are the same on every machine."""
+_MAX_DIMENSION: Final = 2**31 - 1
+
 DROPPED: Final = {
     "dict": 'use "object"',
     "list": 'use "object"',
@@ -58,6 +67,8 @@ def parse_dtype(literal: object) -> np.dtype[Any]:
     structured fields `[name, dtype]` or `[name, dtype, shape]`. Text without a length is dtype
     `U`, (encoding, octets) pairs are dtype `S`, containers dtype `O`.
 
+    `datetime64` without a unit counts nanoseconds.
+
     Raises `ConfigError` with the path of the field that is wrong.
     """
     if isinstance(literal, str):
@@ -72,11 +83,14 @@ def _parse_word(word: str) -> np.dtype[Any]:
         return LITERALS[word]
     if word in DROPPED:
         raise ConfigError.at("", f"dtype {word!r} is no longer supported: {DROPPED[word]}")
-    try:
-        dtype = np.dtype(word)
-    except (TypeError, ValueError, SyntaxError):
-        dtype = None
-    if dtype is None or dtype.kind not in "biufcMU" or (dtype.itemsize == 16 and dtype.kind == "f"):
+    dtype = None
+    if _NUMPY_WORD.fullmatch(word):
+        with contextlib.suppress(TypeError, ValueError):
+            dtype = np.dtype(word)
+    if dtype == np.dtype("M8"):
+        return LITERALS["datetime64"]
+    widest = _WIDEST.get(dtype.kind, 2**31) if dtype is not None else 0
+    if dtype is None or dtype.kind not in "biufcMU" or dtype.itemsize > widest:
         near = difflib.get_close_matches(word, LITERALS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         allowed = ", ".join((*_NUMBERS, "str", "bytes", "object", "datetime64[unit]"))
@@ -127,6 +141,8 @@ def parse_shape(literal: object, *, dynamic: bool = True) -> tuple[int, ...]:
     for index, size in enumerate(sizes):
         if isinstance(size, bool) or not isinstance(size, int):
             raise ConfigError.at(f"[{index}]", f"found {size!r}; a dimension is an integer")
+        if size > _MAX_DIMENSION:
+            raise ConfigError.at(f"[{index}]", f"found {size}; allowed: up to {_MAX_DIMENSION}")
     negative = [index for index, size in enumerate(sizes) if size < 0]
     if len(negative) > (1 if dynamic else 0):
         raise ConfigError.at(
@@ -145,7 +161,9 @@ def dtype_literal(dtype: np.dtype[Any]) -> str | list[list[Any]]:
     words = {BYTES: "bytes", STR: "str", OBJECT: "object"}
     if dtype in words:
         return words[dtype]
-    return dtype.name if dtype.kind in "biufcM" else dtype.str.lstrip("<>|=")
+    if not dtype.isnative:
+        return dtype.str
+    return dtype.name if dtype.kind != "U" else dtype.str.lstrip("<>")
 
 
 def _field_literal(name: str, dtype: np.dtype[Any]) -> list[Any]:

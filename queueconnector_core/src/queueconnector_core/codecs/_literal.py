@@ -23,7 +23,7 @@ MAX_FALLBACK: Final = 65_536
 """Characters of text that `ast.literal_eval` may see."""
 
 _ESCAPE = r"\\(?:[\\'\"nrt]|x[\da-fA-F]{2}|u[\da-fA-F]{4}|U00[\da-fA-F]{6})"
-_TOKEN = re.compile(
+_WORD = re.compile(
     rf"""[ \t\r\n]*+(?:
       (?P<text>[bB]?(?:'[^'\\\n]*+(?:{_ESCAPE}[^'\\\n]*+)*+'|"[^"\\\n]*+(?:{_ESCAPE}[^"\\\n]*+)*+"))
     | (?P<atom>[-+\w.]++)
@@ -70,24 +70,24 @@ def _parse(text: str) -> Any:
     outer: list[_Level] = []
     position = 0
     while position < len(text):
-        match = _TOKEN.match(text, position)
+        match = _WORD.match(text, position)
         if match is None:
-            raise ValueError(f"no literal at character {position}: {text[position : position + 20]!r}")
+            raise ValueError(f"character {position}: {text[position : position + 20]!r}")
         position = match.end()
-        token = match[match.lastgroup]  # type: ignore[index]
+        word = match[match.lastgroup]  # type: ignore[index]
         if match.lastgroup != "punctuation":
-            _add(level, _atom(token) if match.lastgroup == "atom" else _string(token))
-        elif token in _CLOSING:
+            _add(level, _atom(word) if match.lastgroup == "atom" else _string(word))
+        elif word in _CLOSING:
             if len(outer) >= MAX_DEPTH:
                 raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
             outer.append(level)
-            level = _Level(token)
-        elif token in ",:":
-            _separate(level, token)
+            level = _Level(word)
+        elif word in ",:":
+            _separate(level, word)
         elif not outer:
-            raise ValueError(f"unexpected {token!r}")
+            raise ValueError(f"unexpected {word!r}")
         else:
-            value = _close(level, token)
+            value = _close(level, word)
             level = outer.pop()
             _add(level, value)
     if outer or len(level.items) != 1:
@@ -102,18 +102,18 @@ def _add(level: _Level, value: object) -> None:
     level.due = False
 
 
-def _separate(level: _Level, token: str) -> None:
+def _separate(level: _Level, word: str) -> None:
     expected = ":" if level.opening == "{" and len(level.items) % 2 else ","
-    if level.due or token != expected or not level.opening:
-        raise ValueError(f"unexpected {token!r}")
+    if level.due or word != expected or not level.opening:
+        raise ValueError(f"unexpected {word!r}")
     level.due = True
-    level.commas += token == ","
+    level.commas += word == ","
 
 
-def _close(level: _Level, token: str) -> Any:
+def _close(level: _Level, word: str) -> Any:
     items = level.items
-    if _CLOSING.get(level.opening) != token or (level.due and items and not level.commas):
-        raise ValueError(f"unexpected {token!r}")
+    if _CLOSING.get(level.opening) != word or (level.due and items and not level.commas):
+        raise ValueError(f"unexpected {word!r}")
     if level.opening == "[":
         return items
     if level.opening == "(":
@@ -126,23 +126,23 @@ def _close(level: _Level, token: str) -> Any:
     return dict(zip(keys, items[1::2], strict=True))
 
 
-def _atom(token: str) -> object:
-    if token in _WORDS:
-        return _WORDS[token]
-    if token.lstrip("+-").isdigit():
-        return int(token)
+def _atom(word: str) -> object:
+    if word in _WORDS:
+        return _WORDS[word]
+    if word.lstrip("+-").replace("_", "").isdigit():
+        return int(word)
     try:
-        return float(token)
+        return float(word)
     except ValueError:
-        return complex(token)
+        return complex(word)
 
 
-def _string(token: str) -> str | bytes:
-    octets = token[0] in "bB"
-    body = token[2:-1] if octets else token[1:-1]
+def _string(word: str) -> str | bytes:
+    octets = word[0] in "bB"
+    body = word[2:-1] if octets else word[1:-1]
     if octets and not body.isascii():
         raise ValueError("octets are written in ASCII")
     if "\\" in body:
-        # Escapes the letters beyond Latin-1, then reads these and the escapes of the token.
+        # Escapes the letters beyond Latin-1, then reads these and the escapes of the word.
         body = body.encode("latin-1", "backslashreplace").decode("unicode_escape")
     return body.encode("latin-1") if octets else body
