@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import attrs
-import numpy as np
 from msgspec import Meta
-from queueconnector_core.conversion import converter
 
+from queueconnector_core.conversion import converter
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import SinkDescriptor, SourceDescriptor
 from queueconnector_core.errors import ConfigError, Problem, RecordError
@@ -60,14 +59,4 @@ def value_reader(spec: DataSpec) -> Callable[[object], Value]:
 
     It raises `RecordError`. Numbers and smaller arrays are broadcast to the shape of `spec`.
     """
-    convert = converter(spec)
-    if spec.is_scalar or spec.is_dynamic or spec.is_structured:
-        return convert
-
-    def broadcast(value: object) -> Value:
-        try:
-            return convert(np.broadcast_to(np.asarray(value), spec.shape))
-        except ValueError as error:
-            raise RecordError(f"cannot be broadcast to shape {list(spec.shape)}: {error}") from None
-
-    return broadcast
+    return converter(spec, broadcast=not spec.is_dynamic)
