@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
@@ -18,13 +17,13 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 
 from queueconnector_core.errors import FatalError, QueueConnectorError, RetryableError
+from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka.descriptors import TopicOptions
 
 __all__ = ("Consumer", "KafkaRecord", "MessageTooLargeError", "Producer", "RecordBatch")
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S: Final = 3.0
 TOPIC_TIMEOUT_S: Final = 5.0
 """A topic that is being made has so long to get a leader for each of its partitions."""
 
@@ -32,8 +31,6 @@ REQUEST_TIMEOUT_MS: Final = 10_000
 RETRY_BACKOFF_MS: Final = 250
 METADATA_MAX_AGE_MS: Final = 30_000
 """New partitions are noticed within this time."""
-
-CLOSE_TIMEOUT_S: Final = 5.0
 
 FETCH_MAX_WAIT_MS: Final = 500
 """A broker answers as soon as it has something; this is how often it says that it has nothing."""
@@ -129,8 +126,8 @@ class Consumer:
         Raises `RetryableError` or `FatalError`.
         """
         try:
-            await _reach(self._options)
-            await _undisturbed(self._begin(resume or {}))
+            await reach(self._options)
+            await undisturbed(self._begin(resume or {}))
         except BaseException as error:
             await self.stop()
             if isinstance(error, Exception):
@@ -232,7 +229,7 @@ class Consumer:
     async def stop(self) -> None:
         """Disconnect; a waiting `fetch` returns."""
         self._open = False
-        await _closed(self._aiokafka.stop(), f"the consumer of {self._options.where}")
+        await closed(self._aiokafka.stop(), f"the consumer of {self._options.where}")
         # aiokafka's own stop breaks off when a fetch is just waiting to be tried again.
         fetcher = self._aiokafka._fetcher  # noqa: SLF001
         fetches = list(fetcher._pending_tasks) if fetcher else []  # noqa: SLF001
@@ -240,7 +237,7 @@ class Consumer:
             fetch.cancel()
         await asyncio.gather(*fetches, return_exceptions=True)
         client = self._aiokafka._client  # noqa: SLF001
-        await _closed(client.close(), f"the connections of {self._options.where}")
+        await closed(client.close(), f"the connections of {self._options.where}")
 
 
 class _Heard:
@@ -274,8 +271,8 @@ class Producer:
     async def start(self) -> None:
         """Connect, and wait for the topic. Raises `RetryableError` or `FatalError`."""
         try:
-            await _reach(self._options)
-            await _undisturbed(self._begin())
+            await reach(self._options)
+            await undisturbed(self._begin())
         except BaseException as error:
             await self.stop()
             if isinstance(error, Exception):
@@ -331,7 +328,7 @@ class Producer:
     async def stop(self) -> None:
         """Disconnect; what is still being sent has at most the time-out of a request left."""
         limit_s = 2 * REQUEST_TIMEOUT_MS / 1000
-        await _closed(self._aiokafka.stop(), f"the producer of {self._options.where}", limit_s)
+        await closed(self._aiokafka.stop(), f"the producer of {self._options.where}", limit_s)
 
 
 def _common(options: TopicOptions) -> dict[str, Any]:
@@ -342,33 +339,6 @@ def _common(options: TopicOptions) -> dict[str, Any]:
         "retry_backoff_ms": RETRY_BACKOFF_MS,
         "metadata_max_age_ms": METADATA_MAX_AGE_MS,
     }
-
-
-async def _reach(options: TopicOptions) -> None:
-    """Raise `RetryableError`, with the reason of each, when no server accepts a connection.
-
-    aiokafka would log the reasons as errors at each try, and raise without them.
-    """
-    reasons = await asyncio.gather(*map(_refusal, options.bootstrap))
-    if all(reasons):
-        told = "; ".join(map(": ".join, zip(options.bootstrap, reasons, strict=True)))
-        raise RetryableError(f"no Kafka broker answers at {told}")
-
-
-async def _refusal(server: str) -> str:
-    """Why `server` accepts no connection; empty when it does."""
-    host, _, port = server.rpartition(":")
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-    except TimeoutError:
-        return f"no connection within {CONNECT_TIMEOUT_S:g} s"
-    except OSError as error:
-        # asyncio's own text repeats the address; that of a name that is not known has a code < 0.
-        known = error.errno is not None and error.errno > 0
-        return os.strerror(error.errno or 0) if known else error.strerror or str(error)
-    writer.close()
-    return ""
 
 
 async def _partitions(client: AIOKafkaClient, options: TopicOptions) -> list[int]:
@@ -396,29 +366,3 @@ def _what_is_missing(cluster: ClusterMetadata, answered: bool, partitions: set[i
     if partitions:
         return "a partition has no leader; one of the cluster's brokers is away"
     return "the topic does not exist, and the broker does not make it by itself; create it"
-
-
-async def _undisturbed(connecting: Coroutine[Any, Any, None]) -> None:
-    """Await it; if cancelled, let it end first, for a second: broken off it leaves sockets open."""
-    task = asyncio.ensure_future(connecting)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=1.0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-
-
-async def _closed(
-    closing: Coroutine[Any, Any, None], what: str, limit_s: float = CLOSE_TIMEOUT_S
-) -> None:
-    """Await the end of a client in a bounded time, whatever becomes of it."""
-    task = asyncio.ensure_future(closing)
-    try:
-        await asyncio.wait({task}, timeout=limit_s)
-    finally:
-        if not task.done():
-            logger.warning("%s could not be closed in order within %g s", what, limit_s)
-            task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -19,8 +19,8 @@ __all__ = ("KafkaProducerSink",)
 
 logger = logging.getLogger(__name__)
 
-RECORD_BATCH_BYTES = 256 * 1024
-"""The size of a record batch, Kafka's unit of sending; larger ones do not make it faster."""
+RECORD_BATCH_BYTES = 512 * 1024
+"""The size of a record batch, Kafka's unit of sending; half of what a broker takes by default."""
 
 
 @attrs.frozen
