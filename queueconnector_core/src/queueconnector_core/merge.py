@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from queueconnector_core.record import Batch
 
-__all__ = ("merge",)
+__all__ = ("merge", "close")
 
 QUEUED_BATCHES = 4
 """So many batches may wait between the sources and the first pipe."""
@@ -16,32 +16,41 @@ QUEUED_BATCHES = 4
 async def merge(streams: Sequence[AsyncIterator[Batch]]) -> AsyncIterator[Batch]:
     """Batches of all streams as they come, each stream in its own order; ends when all ended.
 
-    An error of one stream ends the others and is raised.
+    An error of one stream is raised after the batches that came before it, and ends the others.
+    Every stream is closed when this one ends or is closed.
     """
-    queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_BATCHES)
+    arrived: asyncio.Queue[Batch | asyncio.Task[None]] = asyncio.Queue()
+    room = asyncio.Semaphore(QUEUED_BATCHES)
 
     async def forward(stream: AsyncIterator[Batch]) -> None:
-        async for batch in stream:
-            await queue.put(batch)
-
-    async def forward_all() -> None:
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for stream in streams:
-                    tasks.create_task(forward(stream))
+            async for batch in stream:
+                await room.acquire()
+                arrived.put_nowait(batch)
         finally:
-            # A full queue is being emptied by the reader below, or nobody reads any more.
-            await queue.put(None)
+            await close(stream)
 
-    forwarding = asyncio.create_task(forward_all())
+    forwarding = [asyncio.create_task(forward(stream)) for stream in streams]
+    for task in forwarding:
+        # However a stream ends, that stands in the queue behind its last batch, and needs no room.
+        task.add_done_callback(arrived.put_nowait)
     try:
-        while (batch := await queue.get()) is not None:
-            yield batch
-        try:
-            await forwarding
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None
+        running = len(forwarding)
+        while running:
+            item = await arrived.get()
+            if isinstance(item, asyncio.Task):
+                item.result()
+                running -= 1
+            else:
+                room.release()
+                yield item
     finally:
-        forwarding.cancel()
-        if not forwarding.done():
-            await asyncio.wait((forwarding,))
+        for task in forwarding:
+            task.cancel()
+        await asyncio.wait(forwarding)
+
+
+async def close(stream: AsyncIterator[Batch]) -> None:
+    """Close a stream now rather than when it is collected; an iterator need not be closable."""
+    if isinstance(stream, AsyncGenerator):
+        await stream.aclose()
