@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 
 import stamina
 
-from queueconnector_core.errors import RecordError, RecordErrors, RetryableError
-from queueconnector_core.merge import merge
+from queueconnector_core.errors import FatalError, RecordError, RecordErrors, RetryableError
+from queueconnector_core.merge import close, merge
 from queueconnector_core.protocols import Pipe, Sink, Source
 from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
@@ -41,12 +41,16 @@ class Exchange:
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
+        self._draining = False
+        self._reconnecting: set[asyncio.Timeout] = set()
 
     async def start(self) -> None:
         """Start sinks, then sources; waits for far ends that are away. May be cancelled.
 
         Raises what a component raises, but `RetryableError`.
         """
+        self._draining = False
+        self.statistics.consecutive_failures = 0
         components: tuple[Source | Sink, ...] = (*self._sinks, *self._sources)
         for component in components:
             await self._retrying(component.start)
@@ -59,18 +63,24 @@ class Exchange:
         """
         async with AsyncExitStack() as streams:
             stream = self._received()
-            streams.push_async_callback(_close, stream)
+            streams.push_async_callback(close, stream)
             for pipe in self._pipes:
                 stream = pipe.process(stream)
-                streams.push_async_callback(_close, stream)
+                streams.push_async_callback(close, stream)
             async for batch in stream:
                 await self._deliver(batch)
                 # Ready awaits never yield: without this one exchange would starve the others.
                 await asyncio.sleep(0)
 
     async def drain(self) -> None:
-        """Ask the sources to stop, so that `run` ends after all that was received."""
-        await asyncio.gather(*(source.stop() for source in self._sources))
+        """Ask the sources to stop, so that `run` ends after all that was received.
+
+        A source whose connection is lost is not waited for.
+        """
+        self._draining = True
+        for limit in self._reconnecting:
+            limit.reschedule(0)
+        await asyncio.gather(*(_stop(source) for source in self._sources))
 
     async def stop(self) -> None:
         """Stop sources, then sinks, and book what is still in flight as dropped. Idempotent.
@@ -81,8 +91,7 @@ class Exchange:
         components: tuple[Source | Sink, ...] = (*self._sources, *self._sinks)
         for component in components:
             try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await component.stop()
+                await _stop(component)
             except Exception as error:
                 logger.exception("%s: %s failed to stop", self.name, type(component).__name__)
                 errors.append(error)
@@ -97,24 +106,41 @@ class Exchange:
 
     async def _read(self, source: Source) -> AsyncIterator[Batch]:
         """The batches of one source, counted; a lost connection is opened again."""
-        while True:
+        connected = True
+        while connected:
             batches = source.read()
             try:
                 async for batch in batches:
                     self.statistics.received += batch.source_records
                     yield batch
             except RetryableError as error:
-                self._waiting(error)
+                lost = error
             else:
                 return
             finally:
-                await _close(batches)
+                await close(batches)
             await source.stop()
-            await self._retrying(source.start)
+            connected = await self._reconnected(source, lost)
+
+    async def _reconnected(self, source: Source, lost: RetryableError) -> bool:
+        """Wait until a lost source is connected again: True, or False once it is to drain."""
+        if self._draining:
+            return False
+        limit = asyncio.timeout(None)
+        try:
+            async with limit:
+                self._reconnecting.add(limit)
+                await self._retrying(source.start, lost)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        finally:
+            self._reconnecting.discard(limit)
+        return not self._draining
 
     async def _deliver(self, batch: Batch) -> None:
         failed: dict[int, RecordError] = {}
-        if batch.values:
+        if len(batch):
             for sink in self._sinks:
                 await self._write(sink, batch, failed)
         if failed:
@@ -127,27 +153,30 @@ class Exchange:
             acknowledgement.release()
 
     async def _write(self, sink: Sink, batch: Batch, failed: dict[int, RecordError]) -> None:
+        async def write() -> None:
+            try:
+                await sink.write(batch)
+            except RecordErrors as errors:
+                failed.update(errors.failures)
+
         try:
-            await sink.write(batch)
-        except RecordErrors as errors:
-            failed.update(errors.failures)
+            await write()
         except RetryableError as error:
-            self._waiting(error)
+            await self._retrying(write, error)
 
-            async def again() -> None:
-                try:
-                    await sink.write(batch)
-                except RecordErrors as errors:
-                    failed.update(errors.failures)
+    async def _retrying(
+        self, action: Callable[[], Awaitable[None]], failed: RetryableError | None = None
+    ) -> None:
+        """Do it until it works or fails for good; the exchange is degraded meanwhile.
 
-            await self._retrying(again)
-
-    async def _retrying(self, action: Callable[[], Awaitable[None]]) -> None:
-        """Do it until it works or fails for good; the exchange is degraded meanwhile."""
+        `failed` is how a first try has ended already: the next one waits as after any other.
+        """
         async for attempt in stamina.retry_context(
             self._waiting, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
         ):
             with attempt:
+                if failed is not None and attempt.num == 1:
+                    raise failed
                 await action()
         self.statistics.recovered()
 
@@ -161,7 +190,17 @@ class Exchange:
         return True if error.retry_after_s is None else error.retry_after_s
 
 
-async def _close(stream: AsyncIterator[Batch]) -> None:
-    """Close a stream now rather than when it is collected; an iterator need not be closable."""
-    if isinstance(stream, AsyncGenerator):
-        await stream.aclose()
+async def _stop(component: Source | Sink) -> None:
+    """Stop a component; one that does not come to an end, even when cancelled, is left behind."""
+    stopping = asyncio.create_task(component.stop())
+    try:
+        await asyncio.wait((stopping,), timeout=STOP_TIMEOUT_S)
+    finally:
+        ended = stopping.done()
+        stopping.cancel()
+    name = type(component).__name__
+    if not ended:
+        raise FatalError(f"{name} did not stop within {STOP_TIMEOUT_S:g} s; it was left behind")
+    if stopping.cancelled():
+        raise FatalError(f"{name} was cancelled from within while it stopped")
+    stopping.result()
