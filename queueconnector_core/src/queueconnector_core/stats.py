@@ -56,12 +56,13 @@ class Statistics:
         Raises `FatalError` after `MAX_CONSECUTIVE_FAILURES` records without a success.
         """
         self.delivered += delivered
-        if delivered:
-            self.consecutive_failures = 0
         for error in errors:
             self.dropped += error.records
             self.consecutive_failures += 1
             self.failures.append(Failure(str(error)))
+        if delivered:
+            # Nobody knows where among the failures of the batch the success stood.
+            self.consecutive_failures = 0
         if self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
             last = self.failures[-1].text
             raise FatalError(f"{self.consecutive_failures} records in a row failed; last: {last}")
