@@ -178,16 +178,22 @@ class Batch:
         return attrs.evolve(self.without(failed), values=values)
 
     def without(self, failed: Mapping[int, RecordError]) -> Batch:
-        """This batch with the values at the given indices turned into failures."""
-        for index, error in failed.items():
-            error.records = self.weight(index)
+        """This batch with the values at the given indices turned into failures.
+
+        Raises `IndexError` for an index that the batch does not have.
+        """
+        wrong = [index for index in failed if not 0 <= index < len(self.values)]
+        if wrong:
+            raise IndexError(f"a batch of {len(self.values)} values has no index {wrong[0]}")
+        # Copies: one error may stand for several values, each of its own weight.
+        failures = (RecordError(str(error), self.weight(i)) for i, error in failed.items())
         kept = [index for index in range(len(self.values)) if index not in failed]
         return attrs.evolve(
             self,
             values=[self.values[index] for index in kept],
             metadata=_chosen(self.metadata, kept),
             weights=_chosen(self.weights, kept),
-            failures=(*self.failures, *failed.values()),
+            failures=(*self.failures, *failures),
         )
 
     def split(self, index: int) -> tuple[Batch, Batch]:
