@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 
-from queueconnector_core.errors import QueueConnectorError
+from queueconnector_core.errors import FatalError, QueueConnectorError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.states import State, Trigger, allows, next_state, refusal
 
@@ -49,6 +49,7 @@ class Group:
     def start(self) -> None:
         """Begin to open every exchange: OPEN, then ON by itself. Raises `StateError`."""
         self._move(Trigger.START)
+        self._draining = None
         self._streaming = asyncio.create_task(self._stream(), name=f"group {self.name}")
         self._supervising = asyncio.create_task(self._supervise(self._streaming))
 
@@ -59,22 +60,26 @@ class Group:
         """
         opening = self._state is State.OPEN
         self._move(Trigger.STOP)
+        if self._streaming is None or self._streaming.done():
+            return
         if opening:
-            self._cancel()
+            self._streaming.cancel()
         else:
-            self._draining = asyncio.create_task(self._drain())
+            self._draining = asyncio.create_task(self._drain(self._streaming))
 
     async def abort(self) -> None:
         """Give up what is in flight and go OFF. Raises `StateError`."""
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
-        self._cancel()
+        if self._streaming is not None:
+            self._streaming.cancel()
         await self.settled()
 
     def reset(self) -> None:
         """Leave FAULT for OFF. Raises `StateError`."""
+        if allows(self._state, Trigger.RESET):
+            self.fault = None
         self._move(Trigger.RESET)
-        self.fault = None
 
     async def settled(self) -> None:
         """Wait until nothing is going on: OFF or FAULT."""
@@ -87,45 +92,44 @@ class Group:
             self.stop()
         await self.settled()
 
-    def _cancel(self) -> None:
-        if self._streaming is not None:
-            self._streaming.cancel()
-
     def _move(self, trigger: Trigger) -> None:
         before, self._state = self._state, next_state(self._state, trigger)
         logger.info("group %s: %s -> %s", self.name, before.value, self._state.value)
-        self._on_change()
+        try:
+            self._on_change()
+        except Exception:
+            # Streams go on, and come to rest, whatever the host does with the news.
+            logger.exception("group %s: the host failed on a change of state", self.name)
 
     async def _stream(self) -> None:
         await _together(exchange.start for exchange in self.exchanges)
         self._move(Trigger.OPENED)
         await _together(exchange.run for exchange in self.exchanges)
 
-    async def _drain(self) -> None:
-        """Let the streams run dry; cancel them when that fails or takes too long."""
+    async def _drain(self, streaming: asyncio.Task[None]) -> None:
+        """Let the streams run dry; give them up when that fails or takes too long."""
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                await asyncio.gather(*(exchange.drain() for exchange in self.exchanges))
-                await self._streamed()
+                await _together(exchange.drain for exchange in self.exchanges)
+                await asyncio.wait((streaming,))
         except TimeoutError:
             logger.warning("group %s: not drained within %s s", self.name, DRAIN_TIMEOUT_S)
         finally:
-            self._cancel()
-
-    async def _streamed(self) -> None:
-        if self._streaming is not None:
-            await asyncio.wait((self._streaming,))
+            streaming.cancel()
 
     async def _supervise(self, streaming: asyncio.Task[None]) -> None:
         """Wait for the streams to end, stop every exchange, and come to rest."""
         await asyncio.wait((streaming,))
-        failure = None if streaming.cancelled() else streaming.exception()
-        if failure is None and not streaming.cancelled() and self._state is State.ON:
+        failures = [_error(streaming)]
+        if failures == [None] and not streaming.cancelled() and self._state is State.ON:
             self._move(Trigger.ENDED)
-        stopped = await asyncio.gather(
+        if self._draining is not None:
+            await asyncio.wait((self._draining,))
+            failures.append(_error(self._draining))
+        failures += await asyncio.gather(
             *(exchange.stop() for exchange in self.exchanges), return_exceptions=True
         )
-        failure = failure or next((error for error in stopped if error is not None), None)
+        failure = next((error for error in failures if error is not None), None)
         if failure is not None:
             self._fail(_first_leaf(failure))
         else:
@@ -142,7 +146,23 @@ async def _together(actions: Iterable[Callable[[], Coroutine[None, None, None]]]
     """Do all at once; the first error cancels the others and is raised, in a group."""
     async with asyncio.TaskGroup() as tasks:
         for action in actions:
-            tasks.create_task(action())
+            tasks.create_task(_to_its_end(action))
+
+
+async def _to_its_end(action: Callable[[], Coroutine[None, None, None]]) -> None:
+    """A cancellation that nobody asked for is a defect of a component, and no end of a stream."""
+    try:
+        await action()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise FatalError("a component was cancelled from within") from None
+
+
+def _error(task: asyncio.Task[None]) -> BaseException | None:
+    """How a finished task failed; None when it did not, or was cancelled."""
+    return None if task.cancelled() else task.exception()
 
 
 def _first_leaf(error: BaseException) -> BaseException:
