@@ -8,6 +8,7 @@ from types import FrameType
 import cyclopts
 import tango
 from rich.console import Console
+from rich.text import Text
 
 from devservices import ServiceFailed, ServiceUnavailable
 from pointing_loop.loop import run
@@ -60,7 +61,7 @@ def demo(
     except tango.DevFailed as error:
         problems = [f"{error.args[0].reason}: {error.args[0].desc}"]
     for problem in problems:
-        console.print(f"[red]failed:[/] {problem}", soft_wrap=True, highlight=False)
+        console.print(Text.assemble(("failed: ", "red"), problem), soft_wrap=True)
     return 1 if problems else 0
 
 

@@ -28,6 +28,7 @@ class View:
     source: str
     broker: str
     connector_state: str
+    connector_status: str
     scans: Scans
     scan_count: int
     now: float
@@ -47,7 +48,8 @@ def live_table(view: View) -> RenderableType:
         f"  following {view.source}   scan {view.scan} of {view.scan_count}, {left:.0f} s left\n",
         "Queue Connector ",
         _state(view.connector_state),
-        f"   Kafka: {view.broker}",
+        f"   Kafka: {view.broker}\n",
+        (view.connector_status, "dim"),
     )
     table = Table("dish", "state", header_style="bold", box=None, padding=(0, 2, 0, 0))
     for title in ("azimuth °", "elevation °", "error at start ″", "error now ″"):

@@ -10,7 +10,7 @@ from pointing_loop.history import DishHistory, Result, result
 from pointing_loop.observer import Observer
 from pointing_loop.options import Options
 from pointing_loop.picture import draw
-from pointing_loop.telescope import Telescope, telescope
+from pointing_loop.telescope import Say, Telescope, telescope
 from pointing_loop.track import tai_now
 
 __all__ = ("run",)
@@ -23,19 +23,24 @@ def run(options: Options, console: Console) -> list[str]:
 
     Raises ServiceFailed when a part of the telescope does not start or ends early.
     """
+
+    def say(text: str) -> None:
+        # As it is: a log is for programs too, and brackets in a message are no mark-up.
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
     with (
-        telescope(options, console.print) as running,
+        telescope(options, say) as running,
         Observer(running.dishes) as observer,
     ):
         histories = list(observer.histories.values())
         if console.is_terminal:
             _watch_live(running, options, histories, console)
         else:
-            _watch_plainly(running, options, histories, console)
+            _watch_plainly(running, options, histories, say)
     results = [result(history, running.scans, options.scans) for history in histories]
     console.print(summary_table(results))
     draw(histories, running.scans, options.scans, running.source, options.picture)
-    console.print(f"picture: {options.picture}")
+    say(f"picture: {options.picture}")
     return _problems(results)
 
 
@@ -54,15 +59,13 @@ def _watch_live(
 
 
 def _watch_plainly(
-    running: Telescope, options: Options, histories: list[DishHistory], console: Console
+    running: Telescope, options: Options, histories: list[DishHistory], say: Say
 ) -> None:
     for scan in range(1, options.scans + 1):
         while tai_now() < running.scans.end(scan):
             running.check()
             time.sleep(REFRESH_S)
-        # Lines of a log are for programs too: no wrapping at an assumed width of 80.
-        line = scan_line(_view(running, options, histories), scan)
-        console.print(line, soft_wrap=True, highlight=False)
+        say(scan_line(_view(running, options, histories), scan))
 
 
 def _view(running: Telescope, options: Options, histories: list[DishHistory]) -> View:
@@ -70,6 +73,7 @@ def _view(running: Telescope, options: Options, histories: list[DishHistory]) ->
         source=running.source,
         broker=running.broker.description,
         connector_state=str(running.connector.state()),
+        connector_status=running.connector.status(),
         scans=running.scans,
         scan_count=options.scans,
         now=tai_now(),

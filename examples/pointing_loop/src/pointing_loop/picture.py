@@ -90,7 +90,7 @@ def _draw_on_sky(
         axes.plot(stops[:, 0], stops[:, 1], "-", color=colour, linewidth=1.2, alpha=0.8)
         axes.plot(stops[:, 0], stops[:, 1], "o", color=colour, markersize=4)
         axes.plot(stops[:1, 0], stops[:1, 1], "o", color=colour, markersize=9)
-        farthest = max(farthest, float(np.abs(stops).max()))
+        farthest = max(farthest, float(np.abs(stops).max(initial=0.0)))
     for radius in (60, 120, 180):
         axes.add_patch(Circle((0, 0), radius, fill=False, color=GRID))
     axes.plot(0, 0, "+", color=INK, markersize=16, markeredgewidth=1.5)

@@ -6,6 +6,7 @@ msgpack-numpy, as any pipeline outside would use. Run as ``python -m pointing_lo
 
 import asyncio
 import io
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -21,10 +22,13 @@ from pointing_loop.messages import ACHIEVED_POINTING, POINTING_OFFSET, empty_off
 from pointing_loop.scans import Scans
 from pointing_loop.track import Calibrator, calibrator, datetime64_to_tai, position, tai_now
 
-__all__ = ("READY", "OffsetEstimator", "encode_offsets", "main")
+__all__ = ("STARTS_AT", "OffsetEstimator", "encode_offsets", "main")
 
-READY = "processor is ready"
-"""What the program prints when no pointing sent from then on is missed."""
+STARTS_AT = "scan 1 starts at TAI "
+"""What the program prints, followed by seconds since 2000, once it misses no pointing."""
+
+LEAD_S = 2.0
+"""Time from then to the start of scan 1."""
 
 GAIN = 0.7
 LATENESS_S = 0.3
@@ -47,8 +51,6 @@ class OffsetEstimator:
         self._pointings: defaultdict[tuple[int, str], list[tuple[float, float, float]]]
         self._pointings = defaultdict(list)
         self._closed = 0
-        # The first look at the sky takes astropy most of a second: now, not after scan 1.
-        position(source, scans.start_s)
 
     def add(self, rows: npt.NDArray[np.void]) -> None:
         """Take pointings in: structured values with antenna_name, ts, az, el of any shape.
@@ -90,8 +92,10 @@ def encode_offsets(rows: npt.NDArray[np.void]) -> bytes:
     return packed
 
 
-async def process(estimator: OffsetEstimator, kafka: str, scans: Scans) -> None:
-    """Run until cancelled."""
+async def process(kafka: str, source: Calibrator, antennas: list[str], scan_s: float) -> None:
+    """Run until cancelled; ``scan_s`` is the length of a scan in seconds."""
+    # The first look at the sky takes astropy most of a second: now, not after scan 1.
+    position(source, tai_now())
     consumer = AIOKafkaConsumer(
         ACHIEVED_POINTING, bootstrap_servers=kafka, auto_offset_reset="latest", fetch_max_wait_ms=10
     )
@@ -102,7 +106,9 @@ async def process(estimator: OffsetEstimator, kafka: str, scans: Scans) -> None:
         await producer.partitions_for(POINTING_OFFSET)
         for partition in consumer.assignment():
             await consumer.position(partition)
-        print(READY, flush=True)
+        scans = Scans(tai_now() + LEAD_S, scan_s)
+        estimator = OffsetEstimator(source, antennas, scans)
+        print(f"{STARTS_AT}{scans.start_s!r}", flush=True)
         tasks.create_task(_collect(consumer, estimator))
         await _publish(producer, estimator, scans)
 
@@ -113,29 +119,24 @@ async def _collect(consumer: AIOKafkaConsumer, estimator: OffsetEstimator) -> No
 
 
 async def _publish(producer: AIOKafkaProducer, estimator: OffsetEstimator, scans: Scans) -> None:
-    scan = max(1, scans.index(tai_now()))
-    while True:
+    for scan in itertools.count(1):
         await asyncio.sleep(scans.end(scan) + LATENESS_S - tai_now())
         rows = estimator.offsets(scan)
         await producer.send_and_wait(POINTING_OFFSET, encode_offsets(rows))
         known = np.count_nonzero(np.isfinite(rows["xel_offset"]))
         print(f"scan {scan}: offsets of {known} of {rows.size} dishes", flush=True)
-        scan += 1
 
 
-def main(*, kafka: str, source: str, antennas: list[str], start: float, scan: float) -> None:
+def main(*, kafka: str, source: str, antennas: list[str], scan: float) -> None:
     """Estimate pointing offsets from the pointings in Kafka until terminated.
 
     Args:
         kafka: Address of a broker, host:port.
         source: Calibrator that the dishes follow.
         antennas: Names of the dishes, in the order of the rows.
-        start: Start of scan 1, in seconds of TAI since 2000.
         scan: Length of a scan in seconds.
     """
-    scans = Scans(start, scan)
-    estimator = OffsetEstimator(calibrator(source), antennas, scans)
-    asyncio.run(process(estimator, kafka, scans))
+    asyncio.run(process(kafka, calibrator(source), antennas, scan))
 
 
 if __name__ == "__main__":

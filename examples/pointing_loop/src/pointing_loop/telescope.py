@@ -2,10 +2,10 @@
 
 import contextlib
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import tango
 
@@ -18,17 +18,16 @@ from pointing_loop.dish import SETTINGS_VARIABLE, Settings
 from pointing_loop.messages import ACHIEVED_POINTING, POINTING_OFFSET
 from pointing_loop.names import CONNECTOR, dish_device, dish_id, offset_attribute
 from pointing_loop.options import Options
-from pointing_loop.processor import READY
+from pointing_loop.processor import STARTS_AT
 from pointing_loop.scans import Scans
 from pointing_loop.track import choose_calibrator, tai_now
 
-__all__ = ("Telescope", "telescope")
+__all__ = ("Say", "Telescope", "telescope")
 
 Say = Callable[[str], None]
+"""Takes one line for the user."""
 
 START_TIMEOUT_S = 30.0
-LEAD_S = 2.0
-"""Time from the decision when scan 1 starts to its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def telescope(options: Options, say: Say) -> Iterator[Telescope]:
     """
     source = choose_calibrator(tai_now() + options.duration / 2)
     with contextlib.ExitStack() as stack:
-        say("starting Kafka (fetched by Maven the first time) ...")
+        say("looking for Kafka (the first time, Maven fetches it) ...")
         broker = start_broker(stack, options.kafka)
         say(f"Kafka: {broker.description} at {broker.address}, {broker.reason}")
         for topic in (ACHIEVED_POINTING, POINTING_OFFSET):
@@ -71,9 +70,9 @@ def telescope(options: Options, say: Say) -> Iterator[Telescope]:
         say("Queue Connector is configured and ON")
         _tell_dishes(dishes, server.trl())
         say("the dishes listen to their offsets")
-        scans = Scans(tai_now() + LEAD_S, options.scan)
-        processor = _processor(stack, broker.address, source.name, list(dishes), scans)
+        processor, start_s = _processor(stack, broker.address, source.name, dishes, options.scan)
         say("the processor is ready")
+        scans = Scans(start_s, options.scan)
         processes = [dish_server.process, server.process, processor]
         yield Telescope(source.name, broker, scans, dishes, connector, processes)
 
@@ -124,14 +123,19 @@ def _tell_dishes(dishes: dict[str, str], connector_trl: str) -> None:
 
 
 def _processor(
-    stack: contextlib.ExitStack, kafka: str, source: str, dishes: list[str], scans: Scans
-) -> ManagedProcess:
-    log = Path(temporary_directory("processor")) / "processor.log"
+    stack: contextlib.ExitStack, kafka: str, source: str, dishes: Iterable[str], scan_s: float
+) -> tuple[ManagedProcess, float]:
+    """Start the processor; return it with the start of scan 1, TAI seconds since 2000."""
+    log = temporary_directory("processor") / "processor.log"
     command = [sys.executable, "-m", "pointing_loop.processor", "--kafka", kafka]
-    command += ["--source", source, "--start", repr(scans.start_s), "--scan", repr(scans.length_s)]
+    command += ["--source", source, "--scan", repr(scan_s)]
     for dish in dishes:
         command += ["--antennas", dish]
     process = ManagedProcess("processor", command, log=log)
     stack.callback(process.stop)
-    process.wait_until(lambda: READY in process.output(), START_TIMEOUT_S, "its ready message")
-    return process
+    found = process.wait_until(
+        lambda: re.findall(f"^{STARTS_AT}(\\S+)$", process.output(), re.MULTILINE),
+        START_TIMEOUT_S,
+        "the start of its first scan",
+    )
+    return process, float(found[0])
