@@ -454,7 +454,7 @@ def npy_of(header: str, body: bytes = b"\0" * 8) -> bytes:
 
 
 MIB = 2**20
-HOSTILE: list[tuple[str, str, list[int], bytes]] = [
+HOSTILE: list[tuple[str, Any, list[int], bytes]] = [
     ("python", "object", [], b"[" * MIB),
     ("python", "object", [], b"[" * 1000 + b"]" * 1000),
     ("python", "float64", [-1], b"[" * MIB),
@@ -517,6 +517,8 @@ HOSTILE: list[tuple[str, str, list[int], bytes]] = [
     ("carray", "U2", [1], b"\xff" * 8),
     ("carray", "bool", [1], b"\7"),
     ("npy", "float64", [-1], b""),
+    ("npy", "uint8", [], b"\0\5"),
+    ("msgpack_numpy", ROW, [], b"\xc1\5"),
     ("npy", "float64", [-1], b"\x93NUMPY\1\0\xff\xff"),
     ("npy", "float64", [-1], b"\x93NUMPY\2\0\xff\xff\xff\xff{}"),
     ("npy", "float64", [-1], b"\x93NUMPY\x09\0\1\0 "),
@@ -539,7 +541,7 @@ HOSTILE: list[tuple[str, str, list[int], bytes]] = [
     ],
 )
 def test_hostile_messages_are_record_errors_soon(
-    encoding: str, dtype: str, shape: list[int], wire: bytes
+    encoding: str, dtype: Any, shape: list[int], wire: bytes
 ) -> None:
     _, decode = codec(encoding, DataSpec.of(dtype, shape))
     begin = time.process_time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -48,7 +48,6 @@ def _empty(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     return np.zeros(shape, dtype)
 
 
-@cache
 def _layout(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int] | None:
     """How to look at values whose octets may be malformed: as integers, up to a limit."""
     if dtype.kind == "U" and dtype.itemsize:
@@ -57,7 +56,7 @@ def _layout(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int] | None:
     return (np.dtype("u1"), 1) if dtype.kind == "b" else None
 
 
-@cache
+@lru_cache(maxsize=256)  # bounded: dtypes come from strangers as well
 def _checker(dtype: np.dtype[Any]) -> Callable[[Array], None]:
     """The check of all booleans and all text in an array of `dtype`."""
     if dtype.names is None:

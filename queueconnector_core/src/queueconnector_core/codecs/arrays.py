@@ -75,16 +75,18 @@ class NpyCodec:
     def decoder(self, spec: DataSpec) -> Decoder:
         """The array, converted to `spec`; the last header is recognised without reading it."""
         convert = converter(spec)
-        header = b"\0"
+        header = b""
         dtype: np.dtype[Any] = np.dtype("u1")
         shape: tuple[int, ...] = ()
         fortran = False
 
         def decode(data: bytes) -> Value:
             nonlocal header, dtype, shape, fortran
-            if not data.startswith(header):
+            if not header or not data.startswith(header):
                 found, dtype, shape, fortran = _read_npy_header(data)
                 header = data[:found]
+                if dtype == spec.dtype:
+                    dtype = spec.dtype  # the same object is compared at once
             if fortran:
                 array = array_over(data, dtype, shape[::-1], len(header)).transpose()
             else:

@@ -61,19 +61,21 @@ class MsgpackNumpyCodec:
         """MessagePack, converted to `spec`; the last head of an array is recognised unread."""
         convert = converter(spec)
         arrays = bool(spec.shape or spec.is_structured)
-        head = b"\xc1"  # never part of MessagePack
+        head = b""
         dtype: np.dtype[Any] = np.dtype("u1")
         shape: tuple[int, ...] = ()
 
         def decode(data: bytes) -> Value:
             nonlocal head, dtype, shape
-            if data.startswith(head):
+            if head and data.startswith(head):
                 return convert(array_over(data, dtype, shape, len(head)))
             found = _unpack(data)
             if arrays and type(found) is np.ndarray:
                 expected = _array_head(found)
                 if data.startswith(expected):
                     head, dtype, shape = expected, found.dtype, found.shape
+                    if dtype == spec.dtype:
+                        dtype = spec.dtype  # the same object is compared at once
             return convert(found)
 
         return decode
