@@ -7,6 +7,10 @@ from collections.abc import Iterable
 from queueconnector_core.codecs import CODECS
 from queueconnector_core.component import ComponentKind, ComponentType, Stability
 from queueconnector_core.hookspecs import hookimpl
+from queueconnector_core.pipes.buffer_with_time import (
+    BufferWithTimePipe,
+    BufferWithTimePipeDescriptor,
+)
 from queueconnector_core.pipes.default import DefaultPipe, DefaultPipeDescriptor
 
 __all__ = ("queueconnector_components",)
@@ -20,6 +24,13 @@ def queueconnector_components() -> Iterable[ComponentType]:
         ComponentKind.PIPE,
         DefaultPipe,
         DefaultPipeDescriptor,
+        stability=Stability.STABLE,
+    )
+    yield ComponentType(
+        "BufferWithTimePipe",
+        ComponentKind.PIPE,
+        BufferWithTimePipe,
+        BufferWithTimePipeDescriptor,
         stability=Stability.STABLE,
     )
     for encoding, codec in CODECS:
