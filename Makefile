@@ -6,7 +6,7 @@ ARGS ?=
 
 NOX := .venv/bin/nox --session
 READY := .venv/.ready
-PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/pointing_*/pyproject.toml)
+PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint types test isolation docs bench demo dist constraints clean

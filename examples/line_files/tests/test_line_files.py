@@ -99,21 +99,15 @@ async def test_text_of_several_lines_is_dropped_and_counted(
     assert "2 delivered, 1 dropped (last: found 'two\\nlines'" in connector.status_text()
 
 
-async def test_only_text_can_be_a_line(connector: Connector, tmp_path: Path) -> None:
-    text = json.dumps(
-        {
-            "exchanges": [
-                {
-                    "dtype": "float64",
-                    "source": {"type": "LineFileSource", "path": "in.txt"},
-                    "sink": {"type": "LineFileSink", "path": "out.txt"},
-                }
-            ]
-        }
-    )
+async def test_only_text_can_be_a_line(connector: Connector) -> None:
+    exchange = {
+        "dtype": "float64",
+        "source": {"type": "LineFileSource", "path": "in.txt"},
+        "sink": {"type": "LineFileSink", "path": "out.txt"},
+    }
 
     with pytest.raises(ConfigError) as caught:
-        await connector.configure(text)
+        await connector.configure(json.dumps({"exchanges": [exchange]}))
 
     assert [problem.path for problem in caught.value.problems] == [
         "exchanges[0].source",

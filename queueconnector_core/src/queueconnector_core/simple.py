@@ -9,7 +9,6 @@ from __future__ import annotations
 import abc
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Literal
 
 from queueconnector_core.errors import EndOfStream, RecordError, RecordErrors
 from queueconnector_core.record import Batch, Record, Value
@@ -22,6 +21,7 @@ class RecordSource(abc.ABC):
 
     def __init__(self) -> None:
         self._stopped = asyncio.Event()
+        self._reading: asyncio.Future[Record] | None = None
 
     async def start(self) -> None:
         """Connect; see `Source.start`."""
@@ -37,34 +37,32 @@ class RecordSource(abc.ABC):
 
     async def read(self) -> AsyncIterator[Batch]:
         """Batches of one record, until `stop` or `EndOfStream`."""
-        stopped = asyncio.ensure_future(self._stopped.wait())
-        try:
-            while (record := await self._next(stopped)) is not None:
-                try:
-                    found = record.result()
-                except EndOfStream:
-                    return
-                except RecordError as error:
-                    yield Batch([], failures=[error])
-                else:
-                    yield Batch([found.value], [found.metadata])
-        finally:
-            stopped.cancel()
-
-    async def _next(self, stopped: asyncio.Future[Literal[True]]) -> asyncio.Future[Record] | None:
-        """The finished read of the next record, or None once `stopped` is done."""
-        record = asyncio.ensure_future(self.read_record())
-        try:
-            await asyncio.wait((record, stopped), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not record.done():
-                record.cancel()
-                await asyncio.wait((record,))
-        return None if record.cancelled() else record
+        while not self._stopped.is_set():
+            self._reading = reading = asyncio.ensure_future(self.read_record())
+            try:
+                await asyncio.wait((reading,))
+            finally:
+                await self._cancel_reading()
+            if reading.cancelled() and self._stopped.is_set():
+                return
+            try:
+                found = reading.result()
+            except EndOfStream:
+                return
+            except RecordError as error:
+                yield Batch([], failures=[error])
+            else:
+                yield Batch([found.value], [found.metadata])
 
     async def stop(self) -> None:
-        """Disconnect; see `Source.stop`."""
+        """Disconnect; see `Source.stop`. When it returns, `read_record` runs no more."""
         self._stopped.set()
+        await self._cancel_reading()
+
+    async def _cancel_reading(self) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._reading.cancel()
+            await asyncio.wait((self._reading,))
 
 
 class ValuePipe(abc.ABC):

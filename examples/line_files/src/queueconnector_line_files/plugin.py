@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import attrs
 from msgspec import Meta
@@ -81,7 +81,8 @@ class LineFileSource(RecordSource):
     async def start(self) -> None:
         """Open the file; the runner tries again while there is none."""
         await super().start()
-        self._file = self._opened.enter_context(await _open(self._path, "r"))
+        file = await asyncio.to_thread(_open, self._path, "r")
+        self._file = self._opened.enter_context(file)
 
     async def read_record(self) -> Record:
         """The next whole line, without its end; the last one may lack it."""
@@ -113,7 +114,8 @@ class LineFileSink(RecordSink):
 
     async def start(self) -> None:
         """Open the file; the runner tries again while that cannot be done."""
-        self._file = self._opened.enter_context(await _open(self._path, "a"))
+        file = await asyncio.to_thread(_open, self._path, "a")
+        self._file = self._opened.enter_context(file)
 
     async def write_record(self, record: Record) -> None:
         """Append one line; raises `RecordError` for text that would become several."""
@@ -127,10 +129,10 @@ class LineFileSink(RecordSink):
         await asyncio.to_thread(self._opened.close)
 
 
-async def _open(path: Path, mode: str) -> TextIO:
+def _open(path: Path, mode: Literal["r", "a"]) -> TextIO:
     """Open a file whose lines are on disk as soon as they were written."""
     try:
-        return await asyncio.to_thread(path.open, mode, buffering=1, encoding="utf-8")  # type: ignore[return-value]
+        return path.open(mode, buffering=1, encoding="utf-8", newline="\n")
     except OSError as error:
         raise RetryableError(f"cannot open {path}: {error.strerror}") from error
 
