@@ -1,0 +1,313 @@
+"""The life of a group, through every move of the table."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from queueconnector_core import exchange as exchange_module
+from queueconnector_core import group as group_module
+from queueconnector_core.errors import FatalError, RetryableError, StateError
+from queueconnector_core.exchange import Exchange
+from queueconnector_core.group import Group
+from queueconnector_core.states import TRANSITIONS, State
+from tests.core.doubles import (
+    FarEnd,
+    Pause,
+    RecordingSink,
+    ScriptedSource,
+    StubbornSource,
+    run_alone,
+    turns,
+    until,
+)
+
+AWAY = RetryableError("the far end is away")
+
+
+class Life:
+    """A group, its components, and every state that it went through."""
+
+    def __init__(self, *pairs: tuple[ScriptedSource, RecordingSink]) -> None:
+        self.components: list[FarEnd] = [component for pair in pairs for component in pair]
+        self.states = [State.OFF]
+        self.group = Group(
+            "g",
+            [Exchange(f"g[{n}]", [s], [], [k]) for n, (s, k) in enumerate(pairs)],
+            self._changed,
+        )
+
+    def _changed(self) -> None:
+        if self.group.state is not self.states[-1]:
+            self.states.append(self.group.state)
+
+    async def reaches(self, state: State) -> None:
+        await until(lambda: self.group.state is state)
+
+    def at_rest(self) -> bool:
+        return not any(component.running for component in self.components)
+
+
+def endless(*script: list[int]) -> ScriptedSource:
+    return ScriptedSource(*script, endless=True)
+
+
+async def test_finite_sources_end_by_themselves() -> None:
+    sink = RecordingSink()
+    life = Life((ScriptedSource([1], [2]), sink), (ScriptedSource([3]), RecordingSink()))
+    life.group.start()
+    await life.group.settled()
+    assert life.states == [State.OFF, State.OPEN, State.ON, State.CLOSE, State.OFF]
+    assert sink.accepted == [1, 2]
+    assert life.at_rest()
+
+
+async def test_a_group_is_on_until_its_last_exchange_has_ended() -> None:
+    waiting = ScriptedSource([1], Pause)
+    sink = RecordingSink()
+    life = Life((ScriptedSource([0]), sink), (waiting, RecordingSink()))
+    life.group.start()
+    await until(lambda: sink.accepted == [0])
+    await turns(50)
+    assert life.group.state is State.ON
+    waiting.resume()
+    await life.group.settled()
+    assert life.group.state is State.OFF
+
+
+async def test_stop_delivers_what_was_received() -> None:
+    source, sink = endless([1], [2], [3]), RecordingSink(awaits=10)
+    life = Life((source, sink))
+    life.group.start()
+    await until(lambda: source.given)
+    life.group.stop()
+    assert life.group.state is State.CLOSE
+    await life.group.settled()
+    assert life.states == [State.OFF, State.OPEN, State.ON, State.CLOSE, State.OFF]
+    assert sink.accepted == source.given
+    assert life.at_rest()
+
+
+async def test_a_group_stays_open_while_a_far_end_is_away_and_is_on_as_soon_as_it_is_back() -> None:
+    source, sink = endless([1]), RecordingSink()
+    sink.unreachable = AWAY
+    life = Life((source, sink))
+    life.group.start()
+    await until(lambda: sink.starts > 10)
+    assert life.group.state is State.OPEN
+    sink.unreachable = None
+    await until(lambda: sink.accepted == [1])
+    assert life.group.state is State.ON
+    await life.group.abort()
+
+
+async def test_stop_while_open_closes_without_ever_being_on() -> None:
+    source, sink = endless([1]), RecordingSink()
+    source.unreachable = AWAY
+    life = Life((source, sink))
+    life.group.start()
+    await until(lambda: source.starts > 3)
+    life.group.stop()
+    await life.group.settled()
+    assert life.states == [State.OFF, State.OPEN, State.CLOSE, State.OFF]
+    assert life.at_rest()
+
+
+@pytest.mark.parametrize("state", [State.OPEN, State.ON, State.CLOSE])
+async def test_abort_gives_up_what_is_in_flight(state: State) -> None:
+    source, sink = endless([1], [2]), RecordingSink(gate=asyncio.Event())
+    if state is State.OPEN:
+        sink.unreachable = AWAY
+    life = Life((source, sink))
+    life.group.start()
+    await turns(100)
+    if state is State.CLOSE:
+        life.group.stop()
+    assert life.group.state is state
+    await life.group.abort()
+    assert life.group.state is State.OFF
+    assert life.at_rest()
+    statistics = life.group.exchanges[0].statistics
+    assert statistics.dropped == statistics.received == source.received
+    assert source.acknowledged == []
+
+
+async def test_a_fault_stops_all_exchanges_of_the_group_and_is_told() -> None:
+    broken = RecordingSink(None, FatalError("the disk is full"))
+    life = Life((endless([1], [2], [3]), broken), (endless([1]), RecordingSink()))
+    life.group.start()
+    await life.reaches(State.FAULT)
+    assert life.group.fault == "the disk is full"
+    assert life.at_rest()
+
+
+async def test_a_defect_of_a_component_is_a_fault_that_names_its_kind() -> None:
+    life = Life((ScriptedSource([1], KeyError("oops")), RecordingSink()))
+    life.group.start()
+    await life.group.settled()
+    assert (life.group.state, life.group.fault) == (State.FAULT, "KeyError: 'oops'")
+
+
+async def test_a_failure_while_opening_is_a_fault() -> None:
+    source = ScriptedSource([1], failures=[FatalError("no such device")])
+    absent = endless()
+    absent.unreachable = AWAY
+    life = Life((source, RecordingSink()), (absent, RecordingSink()))
+    life.group.start()
+    await life.group.settled()
+    assert life.states == [State.OFF, State.OPEN, State.FAULT]
+    assert life.group.fault == "no such device"
+    assert life.at_rest()
+
+
+async def test_a_failure_while_closing_is_a_fault() -> None:
+    class Failing(ScriptedSource):
+        async def stop(self) -> None:
+            await super().stop()
+            raise OSError("cannot say goodbye")
+
+    sink = RecordingSink()
+    life = Life((Failing([1], endless=True), sink))
+    life.group.start()
+    await until(lambda: sink.accepted == [1])
+    life.group.stop()
+    await life.group.settled()
+    assert life.states[-2:] == [State.CLOSE, State.FAULT]
+    assert life.group.fault == "OSError: cannot say goodbye"
+
+
+async def test_a_component_that_is_cancelled_from_within_is_a_fault_not_an_end() -> None:
+    life = Life((ScriptedSource([1], asyncio.CancelledError(), [2]), RecordingSink()))
+    life.group.start()
+    await life.group.settled()
+    assert (life.group.state, life.group.fault) == (
+        State.FAULT,
+        "a component was cancelled from within",
+    )
+
+
+async def test_reset_leaves_fault_and_the_group_starts_again() -> None:
+    source, sink = ScriptedSource([1], FatalError("broken"), [2]), RecordingSink()
+    life = Life((source, sink))
+    life.group.start()
+    await life.group.settled()
+    faults: list[str | None] = []
+    life.group._on_change = lambda: faults.append(life.group.fault)
+    life.group.reset()
+    assert (life.group.state, faults) == (State.OFF, [None])
+    life.group.start()
+    await life.group.settled()
+    assert sink.accepted == [1, 2]
+
+
+async def test_a_refused_reset_keeps_the_group_as_it_is() -> None:
+    life = Life((endless(), RecordingSink()))
+    with pytest.raises(StateError, match="Reset is not allowed in state OFF"):
+        life.group.reset()
+    assert life.states == [State.OFF]
+
+
+async def test_what_a_sink_does_not_take_in_time_is_dropped_and_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_module, "DRAIN_TIMEOUT_S", 0.05)
+    source, sink = endless([1, 2]), RecordingSink(gate=asyncio.Event())
+    life = Life((source, sink))
+    life.group.start()
+    await until(lambda: sink.writes)
+    life.group.stop()
+    await life.group.settled()
+    assert life.group.state is State.OFF
+    statistics = life.group.exchanges[0].statistics
+    assert (statistics.received, statistics.dropped) == (2, 2)
+    assert statistics.failures[-1].text.startswith("2 records given up")
+
+
+async def test_a_source_that_does_not_stop_is_a_fault_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group_module, "DRAIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(exchange_module, "STOP_TIMEOUT_S", 0.05)
+    source, sink = StubbornSource([1]), RecordingSink()
+    life = Life((source, sink))
+    life.group.start()
+    await until(lambda: sink.accepted)
+    life.group.stop()
+    await life.group.settled()
+    assert life.group.state is State.FAULT
+    assert "StubbornSource did not stop" in (life.group.fault or "")
+    source.let_go.set()
+    await until(lambda: source.stops == 2)
+
+
+async def test_an_aborted_drain_does_not_touch_the_next_run() -> None:
+    slow_to_stop = endless([1], [2])
+    slow_to_stop.awaits = 30
+    sink = RecordingSink()
+    life = Life((slow_to_stop, sink))
+    life.group.start()
+    await life.reaches(State.ON)
+    life.group.stop()
+    await life.group.abort()
+    life.group.start()
+    await life.reaches(State.ON)
+    await turns(200)
+    assert life.group.state is State.ON
+    await life.group.abort()
+
+
+async def test_a_host_that_fails_on_the_news_does_not_disturb_the_group() -> None:
+    def fails() -> None:
+        raise RuntimeError("no client listens")
+
+    sink = RecordingSink()
+    group = Group("g", [Exchange("g[0]", [ScriptedSource([1])], [], [sink])], fails)
+    group.start()
+    await group.settled()
+    assert (group.state, sink.accepted) == (State.OFF, [1])
+
+
+async def test_shut_down_brings_to_rest_from_every_state() -> None:
+    for turn in (0, 1, 5, 20, 60):
+        source, sink = endless([1], [2]), RecordingSink()
+        life = Life((source, sink))
+        if turn:
+            life.group.start()
+            await turns(turn)
+        await life.group.shut_down()
+        assert life.group.state is State.OFF
+        assert sink.accepted == source.given
+        assert life.at_rest()
+
+
+@pytest.mark.parametrize("command", ["stop", "abort", "stop and abort", "abort twice"])
+def test_a_command_at_any_moment_ends_at_rest_with_nothing_left(command: str) -> None:
+    """At each of the first 80 turns; also when the sources end by themselves meanwhile."""
+    legal = {(move.source, move.target) for move in TRANSITIONS}
+
+    async def commanded_at(turn: int) -> None:
+        finite = ScriptedSource([1], [2], AWAY, [3], failures=[AWAY])
+        life = Life((finite, RecordingSink(AWAY)), (ScriptedSource([4]), RecordingSink()))
+        life.group.start()
+        await turns(turn)
+        for action in command.split(" and "):
+            try:
+                if action == "stop":
+                    life.group.stop()
+                elif action == "abort twice":
+                    await asyncio.gather(life.group.abort(), life.group.abort())
+                else:
+                    await life.group.abort()
+            except StateError:
+                assert life.group.state in {State.OFF, State.CLOSE}
+        async with asyncio.timeout(5):
+            await life.group.settled()
+        assert life.group.state is State.OFF
+        assert life.at_rest()
+        assert set(zip(life.states, life.states[1:], strict=False)) <= legal
+        for exchange in life.group.exchanges:
+            assert exchange.statistics.in_flight == 0
+
+    for turn in range(80):
+        run_alone(lambda turn=turn: commanded_at(turn))  # type: ignore[misc]
