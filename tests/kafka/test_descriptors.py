@@ -96,6 +96,12 @@ def test_a_wrong_option_of_the_sink_alone(
         planned(registry, "sink", **{option: value})
 
 
+@pytest.mark.parametrize("value", [0, 5001])
+def test_a_wrong_fetch_wait_of_the_source_is_refused(registry: Registry, value: int) -> None:
+    with pytest.raises(ConfigError, match=r"exchanges\[0\]\.source\.fetch_max_wait_ms: "):
+        planned(registry, "source", fetch_max_wait_ms=value)
+
+
 @pytest.mark.parametrize("end", ["source", "sink"])
 def test_an_encoding_that_cannot_carry_the_dtype_is_refused(registry: Registry, end: str) -> None:
     with pytest.raises(ConfigError) as refused:

@@ -192,7 +192,10 @@ def strict(fragile: Harness) -> Iterator[Harness]:
         yield Harness(broker, fragile.registry)
 
 
-async def test_a_topic_that_is_not_there_may_come(strict: Harness) -> None:
+async def test_a_topic_that_is_not_there_may_come(
+    strict: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_client, "TOPIC_TIMEOUT_S", 1.0)
     for end in (strict.source("missing"), strict.sink("missing")):
         with pytest.raises(RetryableError, match=r"'missing' at .*: the topic does not exist"):
             await end.start()

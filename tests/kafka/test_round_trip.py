@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from devservices.embedded import EmbeddedBroker
+from queueconnector_core.component import BuildContext
+from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.record import Batch
+from queueconnector_core.registry import Registry
+from queueconnector_kafka.descriptors import (
+    KafkaConsumerSourceDescriptor,
+    KafkaProducerSinkDescriptor,
+)
+from queueconnector_kafka.sink import KafkaProducerSink
+from queueconnector_kafka.source import KafkaConsumerSource
 
 if TYPE_CHECKING:
     from tests.kafka.conftest import Harness, Reader
@@ -108,3 +118,24 @@ async def test_a_hundred_thousand_records_pass_complete_and_in_order(kafka: Harn
     assert exchange.statistics.received == exchange.statistics.delivered == count
     copied = await asyncio.to_thread(kafka.contents, copy)
     assert copied == values
+
+
+async def test_a_broker_that_wakes_nobody_serves_as_well(
+    embedded_broker: EmbeddedBroker, registry: Registry, reading: type[Reader]
+) -> None:
+    servers, topic = (embedded_broker.bootstrap,), "embedded"
+    embedded_broker.create_topic(topic)
+    context = BuildContext(DataSpec.of("int64"), registry)
+    source = KafkaConsumerSource(
+        KafkaConsumerSourceDescriptor(servers, topic, fetch_max_wait_ms=10), context
+    )
+    sink = KafkaProducerSink(KafkaProducerSinkDescriptor(servers, topic), context)
+    await source.start()
+    await sink.start()
+    reader = reading(source)
+    for number in range(10):
+        await sink.write(Batch([number]))
+    assert await reader.until(10) == list(range(10))
+    await source.stop()
+    await sink.stop()
+    await reader.end()

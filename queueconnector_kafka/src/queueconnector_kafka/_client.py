@@ -18,7 +18,7 @@ from aiokafka.cluster import ClusterMetadata
 
 from queueconnector_core.errors import FatalError, QueueConnectorError, RetryableError
 from queueconnector_kafka._connecting import closed, reach, undisturbed
-from queueconnector_kafka.descriptors import TopicOptions
+from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor, TopicOptions
 
 __all__ = ("Consumer", "KafkaRecord", "MessageTooLargeError", "Producer", "RecordBatch")
 
@@ -31,9 +31,6 @@ REQUEST_TIMEOUT_MS: Final = 10_000
 RETRY_BACKOFF_MS: Final = 250
 METADATA_MAX_AGE_MS: Final = 30_000
 """New partitions are noticed within this time."""
-
-FETCH_MAX_WAIT_MS: Final = 500
-"""A broker answers as soon as it has something; this is how often it says that it has nothing."""
 
 FETCH_POLL_MS: Final = 1_000
 MAX_FETCH_RECORDS: Final = 1_000
@@ -104,12 +101,12 @@ class Consumer:
     moment.
     """
 
-    def __init__(self, options: TopicOptions) -> None:
+    def __init__(self, options: KafkaConsumerSourceDescriptor) -> None:
         self._topic = options.topic
         self._options = options
         self._aiokafka = AIOKafkaConsumer(
             **_common(options),
-            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            fetch_max_wait_ms=options.fetch_max_wait_ms,
             # The fetching task wakes up by events; this is no more than a safety net.
             consumer_timeout_ms=1_000,
             auto_offset_reset="none",

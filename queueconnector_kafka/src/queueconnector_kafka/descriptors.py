@@ -126,6 +126,16 @@ class TopicOptions:
 class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
     """Reads what is written to a topic from now on, all partitions, without a consumer group."""
 
+    fetch_max_wait_ms: Annotated[
+        int,
+        Meta(
+            description="How often a broker that has nothing new says so, in milliseconds. What is "
+            "new a Kafka broker sends at once; some embedded ones only when this time is over.",
+            ge=1,
+            le=5000,
+        ),
+    ] = 500
+
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
         self.codec(spec, registry)
