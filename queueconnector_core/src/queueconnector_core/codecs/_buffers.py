@@ -133,7 +133,15 @@ def parse_descr(descr: object) -> np.dtype[Any]:
         raise RecordError(f"found no dtype in the header: {error}") from None
     if dtype.hasobject:
         raise RecordError("found pickled objects; they are never read: they could run any code")
+    if _lacks_unit(dtype):
+        raise RecordError("found dates or durations without a unit")
     return dtype
+
+
+def _lacks_unit(dtype: np.dtype[Any]) -> bool:
+    if dtype.names is not None:
+        return any(_lacks_unit(dtype[name].base) for name in dtype.names)
+    return dtype.kind in "mM" and np.datetime_data(dtype)[0] == "generic"
 
 
 def _dtype(descr: object) -> np.dtype[Any]:
