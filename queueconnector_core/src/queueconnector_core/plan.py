@@ -133,12 +133,13 @@ class _Prover:
             if output is None:
                 return None
             spec = output
-        sinks = [self._sink(*placed, spec) for placed in _placed("sink", exchange.sink)]
-        claims = [
-            claim
-            for placed in _placed("sink", exchange.sink)
-            for claim in self._claims(*placed, spec)
-        ]
+        sinks: list[ComponentPlan] = []
+        claims: list[Claim] = []
+        for path, sink in _placed("sink", exchange.sink):
+            before = len(self.problems)
+            sinks.append(self._sink(path, sink, spec))
+            if len(self.problems) == before:
+                claims.extend(self._claims(path, sink, spec))
         return ExchangePlan(name, tuple(sources), tuple(pipes), tuple(sinks), tuple(claims))
 
     def _source(self, path: str, source: SourceDescriptor, spec: DataSpec) -> ComponentPlan:
