@@ -159,9 +159,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         except TimeoutError:
             logger.warning("not all was delivered within %s s", SHUTDOWN_TIMEOUT_S)
             await self._connector.abort()
-        finally:
+        try:
             # A device that is restarted inherits attributes whose read methods are gone.
             await self._attributes.reconcile(())
+        except tango.DevFailed as error:
+            # When the whole server restarts Tango has forgotten the device already.
+            logger.debug("attributes were not removed: %s", describe(error))
 
     # -- commands ---------------------------------------------------------------------------
 
