@@ -11,8 +11,8 @@ import pytest
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.errors import RetryableError
-from queueconnector_core.record import TimestampOrigin
+from queueconnector_core.errors import RecordError, RetryableError
+from queueconnector_core.record import Batch, TimestampOrigin
 from queueconnector_core.registry import Registry
 from queueconnector_kafka import _client
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
@@ -151,6 +151,23 @@ async def test_messages_that_are_no_values_are_told_with_their_place_and_skipped
     assert "tombstone" in reader.failures[2]
     kept = [record.metadata.position for batch in reader.batches for record in batch.records()]
     assert kept == [f"{topic}[0]@{offset}" for offset in (0, 3, 5)]
+
+
+@pytest.mark.usefixtures("clean")
+async def test_a_batch_can_be_split_and_thinned_with_its_metadata(kafka: Harness) -> None:
+    topic = kafka.topic()
+    source, sink = kafka.source(topic, "int64"), kafka.sink(topic, "int64")
+    await source.start()
+    await sink.start()
+    await sink.write(Batch([0, 1, 2, 3]))  # one record batch, which a broker never divides
+    async with asyncio.timeout(20):
+        batch = await anext(source.read())
+    first, rest = batch.split(1)
+    rest = rest.without({0: RecordError("not wanted")})
+    assert [(r.value, r.metadata.position) for r in first.records()] == [(0, f"{topic}[0]@0")]
+    assert [r.metadata.position for r in rest.records()] == [f"{topic}[0]@2", f"{topic}[0]@3"]
+    await source.stop()
+    await sink.stop()
 
 
 async def test_a_message_larger_than_a_fetch_is_read(kafka: Harness, reading: type[Reader]) -> None:
