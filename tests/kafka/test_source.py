@@ -221,19 +221,21 @@ async def test_an_idle_source_stops_at_once(kafka: Harness, reading: type[Reader
 
 @pytest.mark.usefixtures("clean")
 async def test_what_was_fetched_before_stop_is_read_after_it(kafka: Harness) -> None:
-    topic = kafka.topic()
-    source = kafka.source(topic, "int64")
+    topic, count = kafka.topic(), _client.MAX_FETCH_RECORDS + 500
+    source, sink = kafka.source(topic, "int64"), kafka.sink(topic, "int64")
     await source.start()
+    await sink.start()
+    # One record batch, which a broker never divides: a single fetch brings all of it.
+    await sink.write(Batch(list(range(count))))
     batches = source.read()
-    kafka.produce(topic, *(b"%d" % number for number in range(1_500)))
     async with asyncio.timeout(20):
         values = list((await anext(batches)).values)
+    assert len(values) == _client.MAX_FETCH_RECORDS
     await source.stop()
     async for batch in batches:
         values += batch.values
-    # The first fetch of the broker brought more than one batch holds.
-    assert len(values) > _client.MAX_FETCH_RECORDS
-    assert values == list(range(len(values)))
+    assert values == list(range(count))
+    await sink.stop()
 
 
 @pytest.mark.usefixtures("clean")
