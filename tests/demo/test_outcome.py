@@ -27,7 +27,7 @@ def history(dish: str, first_arcsec: float, last_arcsec: float) -> DishHistory:
 
 
 def shown(*renderables: object) -> str:
-    console = Console(width=160, file=io.StringIO())
+    console = Console(width=80, file=io.StringIO())
     with console.capture() as capture:
         console.print(*renderables)
     return capture.get()
@@ -66,12 +66,12 @@ def view(now: float) -> View:
     )
 
 
-def test_the_table_shows_what_each_dish_does() -> None:
+def test_the_table_shows_what_each_dish_does_in_eighty_columns() -> None:
     text = shown(live_table(view(SCANS.end(4) - 0.5)))
     for expected in ("following 3C 273", "scan 4 of 4", "Queue Connector ON", "2 delivered"):
         assert expected in text
     row = next(line for line in text.splitlines() if line.startswith("SKA001"))
-    for expected in ("210.250", "41.500", "120.0", "4.0", "+36.0   -72.0", "▇"):
+    for expected in ("210.25", "41.50", "120.0", "4.0", "+36.0  -72.0", "▇"):
         assert expected in row
 
 

@@ -16,7 +16,7 @@ from pointing_loop.scans import Scans
 __all__ = ("View", "live_table", "scan_line", "summary_table")
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-SPARKLINE_WIDTH = 24
+SPARKLINE_WIDTH = 16
 SPARKLINE_RANGE_ARCSEC = (2.0, 300.0)
 STATE_STYLES = {"ON": "green", "ALARM": "yellow", "FAULT": "red"}
 
@@ -51,12 +51,13 @@ def live_table(view: View) -> RenderableType:
         f"   Kafka: {view.broker}\n",
         (view.connector_status, "dim"),
     )
-    table = Table("dish", "state", header_style="bold", box=None, padding=(0, 2, 0, 0))
-    for title in ("azimuth °", "elevation °", "error at start ″", "error now ″"):
+    # Titles of two lines, to fit a terminal of 80 columns.
+    table = Table("\ndish", "\nstate", header_style="bold", box=None, padding=(0, 1, 0, 0))
+    for title in ("azim.\n°", "elev.\n°", "error\nstart ″", "error\nnow ″"):
         table.add_column(title, justify="right")
-    table.add_column("offset applied ″\n(cross-el, el)", justify="right")
-    table.add_column("offsets", justify="right")
-    table.add_column("error over time (log)")
+    table.add_column("offset applied\nxel, el ″", justify="right")
+    table.add_column("off-\nsets", justify="right")
+    table.add_column("error over time\n(log)")
     for history in view.histories:
         table.add_row(*_row(history, view))
     return Group(heading, Text(), table)
@@ -92,22 +93,22 @@ def _row(history: DishHistory, view: View) -> list[str | Text]:
     if history.corrections:
         last = history.corrections[-1]
         cross, along = last.cross * ARCSEC_PER_DEG, last.elevation * ARCSEC_PER_DEG
-        applied = f"{cross:+7.1f} {along:+7.1f}"
+        applied = f"{cross:+.1f} {along:+6.1f}"
     return [
         history.dish,
         _state(history.state),
-        f"{history.azimuth:.3f}",
-        f"{history.elevation:.3f}",
-        _number(first),
-        _number(recent),
+        _number(history.azimuth, 2),
+        _number(history.elevation, 2),
+        _number(first, 1),
+        _number(recent, 1),
         applied,
         str(len(history.corrections)),
         _sparkline(history, view),
     ]
 
 
-def _number(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.1f}"
+def _number(value: float, decimals: int) -> str:
+    return "-" if np.isnan(value) else f"{value:.{decimals}f}"
 
 
 def _state(state: str) -> Text:

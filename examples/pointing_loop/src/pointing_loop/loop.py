@@ -28,11 +28,8 @@ def run(options: Options, console: Console) -> list[str]:
         # As it is: a log is for programs too, and brackets in a message are no mark-up.
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
-    with (
-        telescope(options, say) as running,
-        Observer(running.dishes) as observer,
-    ):
-        histories = list(observer.histories.values())
+    with Observer() as observer, telescope(options, say) as running:
+        histories = observer.watch(running.dishes)
         if console.is_terminal:
             _watch_live(running, options, histories, console)
         else:

@@ -15,22 +15,26 @@ __all__ = ("Observer",)
 class Observer:
     """Keeps a history of each dish, filled by change events; a context manager.
 
-    ``trls`` are the addresses of the dishes by name.
+    Leave it after the dishes are stopped: Tango complains on standard error about events that
+    arrive while it unsubscribes.
     """
 
-    def __init__(self, trls: Mapping[str, str]) -> None:
-        self._trls = trls
-        self.histories = {dish: DishHistory(dish) for dish in trls}
+    def __init__(self) -> None:
         self._subscriptions: list[tuple[tango.DeviceProxy, int]] = []
 
     def __enter__(self) -> Self:
-        for dish, trl in self._trls.items():
+        return self
+
+    def watch(self, trls: Mapping[str, str]) -> list[DishHistory]:
+        """Subscribe to the dishes with these addresses by name; their histories grow from now."""
+        histories = [DishHistory(dish) for dish in trls]
+        for history, trl in zip(histories, trls.values(), strict=True):
             proxy = tango.DeviceProxy(trl)
             for attribute in ("State", "achievedPointing", "beamError", "appliedOffset"):
-                take = self._taker(self.histories[dish], attribute)
+                take = self._taker(history, attribute)
                 identity = proxy.subscribe_event(attribute, tango.EventType.CHANGE_EVENT, take)
                 self._subscriptions.append((proxy, identity))
-        return self
+        return histories
 
     def __exit__(
         self,
