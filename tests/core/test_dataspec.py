@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queueconnector_core.dataspec import DataSpec, dtype_literal, parse_dtype
+from queueconnector_core.dataspec import (
+    LITERALS,
+    NUMPY_WORD,
+    DataSpec,
+    dtype_literal,
+    parse_dtype,
+)
 from queueconnector_core.errors import ConfigError
 
 WORDS = {
@@ -25,6 +31,11 @@ WORDS = {
     "bytes": "S",
     "object": "O",
     "object_": "O",
+    "U": "U",
+    "<U0": "U",
+    "double": "f8",
+    "uint": "u8",
+    "d": "f8",
     "DevBoolean": "?",
     "DevUChar": "u1",
     "DevUShort": "u2",
@@ -69,6 +80,9 @@ def test_fields_with_and_without_a_shape_make_a_structured_dtype() -> None:
         ("\0", "dtype", "unknown dtype"),
         ("i4,f4", "dtype", "unknown dtype"),
         ("complex256", "dtype", "unknown dtype"),
+        ("f8\n", "dtype", "unknown dtype"),
+        ("U0", "dtype", "unknown dtype"),
+        ("datetime64[0s]", "dtype", "unknown dtype"),
         ("longdouble", "dtype", "unknown dtype"),
         ("timedelta64[s]", "dtype", "unknown dtype"),
         ("datetime64[foo]", "dtype", "unknown dtype"),
@@ -79,7 +93,8 @@ def test_fields_with_and_without_a_shape_make_a_structured_dtype() -> None:
         ([["a", "f8"], ["a", "f8"]], "dtype", "not a structured dtype"),
         ([["a"]], "dtype[0]", "a field is"),
         ([["", "f8"]], "dtype[0][0]", "a field name"),
-        ([["a", "f8", [-1]]], "dtype[0][0]", "no negative"),
+        ([["a", "f8", [-1]]], "dtype[0][2][0]", "no negative"),
+        ([["a", "f8", "3"]], "dtype[0][2]", "list of integers"),
     ],
 )
 def test_a_wrong_dtype_is_refused_with_its_path(literal: object, path: str, says: str) -> None:
@@ -87,14 +102,27 @@ def test_a_wrong_dtype_is_refused_with_its_path(literal: object, path: str, says
         DataSpec.of(literal)
     problems = error.value.problems
     assert says in problems[0].message
-    if "negative" not in says:
-        assert problems[0].path == path
+    assert problems[0].path == path
+
+
+def test_a_size_without_a_fraction_is_an_integer_as_in_json() -> None:
+    assert DataSpec.of([["a", "f8", 2.0]], [3.0]) == DataSpec.of([["a", "f8", 2]], [3])
+
+
+@pytest.mark.parametrize("word", LITERALS)
+def test_each_named_dtype_is_read(word: str) -> None:
+    assert parse_dtype(word) == LITERALS[word]
+
+
+@given(st.from_regex(NUMPY_WORD, fullmatch=True))
+def test_numpy_knows_each_word_of_the_grammar(word: str) -> None:
+    assert parse_dtype(word) == np.dtype(word)
 
 
 @pytest.mark.parametrize(
     ("shape", "path"),
     [
-        ([2.0], "shape[0]"),
+        ([2.5], "shape[0]"),
         ([True], "shape[0]"),
         ([-1, -1], "shape[1]"),
         ([10**30], "shape[0]"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import re
 from typing import Any, Final
@@ -12,11 +11,13 @@ import numpy as np
 
 from queueconnector_core.errors import ConfigError
 
-__all__ = ("DataSpec", "parse_dtype", "dtype_literal")
+__all__ = ("DataSpec", "parse_dtype", "check_dtype", "dtype_literal")
 
 BYTES: Final = np.dtype("S")
 STR: Final = np.dtype("U")
 OBJECT: Final = np.dtype("O")
+UNSIZED: Final = (BYTES, STR, OBJECT)
+"""The dtypes whose values have no fixed size."""
 
 _NUMBERS = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -27,9 +28,9 @@ LITERALS: Final[dict[str, np.dtype[Any]]] = {
     "bool_": np.dtype("bool"),
     "int": np.dtype("int64"),
     "float": np.dtype("float64"),
-    "datetime64": np.dtype("datetime64[ns]"),
+    **dict.fromkeys(("datetime64", "M8"), np.dtype("datetime64[ns]")),
     "complex": np.dtype("complex128"),
-    **dict.fromkeys(("str", "str_", "string", "DevString"), STR),
+    **dict.fromkeys(("str", "str_", "string", "U", "<U0", "DevString"), STR),
     **dict.fromkeys(("bytes", "DevEncoded"), BYTES),
     **dict.fromkeys(("object", "object_"), OBJECT),
     "DevBoolean": np.dtype("bool"),
@@ -43,13 +44,20 @@ LITERALS: Final[dict[str, np.dtype[Any]]] = {
     "DevFloat": np.dtype("float32"),
     "DevDouble": np.dtype("float64"),
 }
-"""Every word for a dtype: Python's, numpy's and Tango's."""
+"""The words for dtypes that have names: Python's, numpy's and Tango's."""
 
-# "a", an old spelling of "S", would only warn; the rest is no word of numpy's for one scalar.
-_NUMPY_WORD: Final = re.compile(r"[<>=|]?[b-zA-Z?][\w\[\]]*", re.ASCII)
-_WIDEST: Final = {"f": 8, "c": 16}
-"""Octets of the widest floats that are the same on every machine."""
-_MAX_DIMENSION: Final = 2**31 - 1
+NUMPY_WORD: Final = (
+    r"u?(?:byte|short|int|intc|intp|long|longlong)|int_|half|float16|single|double|csingle|cdouble"
+    r"|[<>=|]?(?:[?bBhHiIlLqQpPefdFD]|b1|[iu][1248]|f[248]|c8|c16)"
+    r"|[<>=|]?U[1-9][0-9]{0,7}"
+    r"|(?:[<>=|]?M8|datetime64)\[(?:[1-9][0-9]{0,8})?(?:[YMWDhms]|[munpfa]s)\]"
+)
+"""The other words of numpy, as a regular expression of Python and of JSON Schema.
+
+They are numbers that are the same on every machine (no long double), text of a given length, and
+dates with their unit.
+"""
+MAX_DIMENSION: Final = 2**31 - 1
 
 DROPPED: Final = {
     "dict": 'use "object"',
@@ -71,50 +79,58 @@ def parse_dtype(literal: object) -> np.dtype[Any]:
 
     Raises `ConfigError` with the path of the field that is wrong.
     """
-    if isinstance(literal, str):
-        return _parse_word(literal)
-    if isinstance(literal, list | tuple) and literal:
-        return _parse_fields(literal)
-    raise ConfigError.at("", f"found {literal!r}; allowed: a dtype name or a list of fields")
-
-
-def _parse_word(word: str) -> np.dtype[Any]:
-    if word in LITERALS:
-        return LITERALS[word]
-    if word in DROPPED:
-        raise ConfigError.at("", f"dtype {word!r} is no longer supported: {DROPPED[word]}")
-    dtype = None
-    if _NUMPY_WORD.fullmatch(word):
-        with contextlib.suppress(TypeError, ValueError):
-            dtype = np.dtype(word)
-    if dtype == np.dtype("M8"):
-        return LITERALS["datetime64"]
-    widest = _WIDEST.get(dtype.kind, 2**31) if dtype is not None else 0
-    if dtype is None or dtype.kind not in "biufcMU" or dtype.itemsize > widest:
-        near = difflib.get_close_matches(word, LITERALS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        allowed = ", ".join((*_NUMBERS, "str", "bytes", "object", "datetime64[unit]"))
-        raise ConfigError.at("", f"unknown dtype {word!r}{hint} (allowed: {allowed}, fields)")
+    try:
+        dtype: np.dtype[Any] = np.dtype(_read(literal))
+    except (TypeError, ValueError) as error:
+        raise ConfigError.at("", f"not a structured dtype: {error}") from None
     return dtype
 
 
-def _parse_fields(fields: list[Any] | tuple[Any, ...]) -> np.dtype[Any]:
+def check_dtype(literal: object) -> None:
+    """Raise `ConfigError` unless `literal` is spelt as `parse_dtype` asks.
+
+    The same can be said in a JSON schema. What cannot (two fields of one name, a size that numpy
+    refuses) is left to `parse_dtype`.
+    """
+    _read(literal)
+
+
+def _read(literal: object) -> Any:
+    """What numpy makes a dtype of: a dtype, or a list of fields."""
+    if isinstance(literal, str):
+        return _read_word(literal)
+    if isinstance(literal, list | tuple) and literal:
+        return _read_fields(literal)
+    raise ConfigError.at("", f"found {literal!r}; allowed: a dtype name or a list of fields")
+
+
+def _read_word(word: str) -> np.dtype[Any]:
+    if word in LITERALS:
+        return LITERALS[word]
+    if re.fullmatch(NUMPY_WORD, word):
+        return np.dtype(word)
+    if word in DROPPED:
+        raise ConfigError.at("", f"dtype {word!r} is no longer supported: {DROPPED[word]}")
+    near = difflib.get_close_matches(word, LITERALS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    allowed = ", ".join((*_NUMBERS, "str", "bytes", "object", "datetime64[unit]"))
+    raise ConfigError.at("", f"unknown dtype {word!r}{hint} (allowed: {allowed}, fields)")
+
+
+def _read_fields(fields: list[Any] | tuple[Any, ...]) -> list[tuple[Any, ...]]:
     problems: list[ConfigError] = []
-    parsed: list[tuple[Any, ...]] = []
+    read: list[tuple[Any, ...]] = []
     for index, field in enumerate(fields):
         try:
-            parsed.append(_parse_field(field))
+            read.append(_read_field(field))
         except ConfigError as error:
             problems.append(error.under(f"[{index}]"))
     if problems:
         raise ConfigError(problem for error in problems for problem in error.problems)
-    try:
-        return np.dtype(parsed)
-    except (TypeError, ValueError) as error:
-        raise ConfigError.at("", f"not a structured dtype: {error}") from None
+    return read
 
 
-def _parse_field(field: object) -> tuple[Any, ...]:
+def _read_field(field: object) -> tuple[Any, ...]:
     if not isinstance(field, list | tuple) or len(field) not in (2, 3):
         raise ConfigError.at(
             "", f"found {field!r}; a field is [name, dtype] or [name, dtype, shape]"
@@ -123,26 +139,35 @@ def _parse_field(field: object) -> tuple[Any, ...]:
     if not isinstance(name, str) or not name:
         raise ConfigError.at("[0]", f"found {name!r}; a field name is text")
     try:
-        dtype = parse_dtype(literal)
+        dtype = _read(literal)
     except ConfigError as error:
         raise error.under("[1]") from None
-    if dtype in (BYTES, OBJECT, STR):
+    if isinstance(dtype, np.dtype) and dtype in UNSIZED:
         raise ConfigError.at(
             "[1]", f'found {literal!r}; a field has a fixed size (text: a length, such as "U8")'
         )
-    return (name, dtype, *(parse_shape(part, dynamic=False) for part in shape))
+    try:
+        return (name, dtype, *(parse_shape(part, dynamic=False) for part in shape))
+    except ConfigError as error:
+        raise error.under("[2]") from None
+
+
+def whole(value: object) -> object:
+    """A number without a fraction as an integer, as in JSON (2.0 is 2); else what was given."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def parse_shape(literal: object, *, dynamic: bool = True) -> tuple[int, ...]:
     """Check the sizes of dimensions; at most one may be negative (dynamic), where `dynamic`."""
-    sizes = [literal] if isinstance(literal, int) and not dynamic else literal
-    if not isinstance(sizes, list | tuple):
+    listed = [literal] if isinstance(literal, int | float) and not dynamic else literal
+    if not isinstance(listed, list | tuple):
         raise ConfigError.at("", f"found {literal!r}; a shape is a list of integers")
+    sizes: list[Any] = [whole(size) for size in listed]
     for index, size in enumerate(sizes):
         if isinstance(size, bool) or not isinstance(size, int):
             raise ConfigError.at(f"[{index}]", f"found {size!r}; a dimension is an integer")
-        if size > _MAX_DIMENSION:
-            raise ConfigError.at(f"[{index}]", f"found {size}; allowed: up to {_MAX_DIMENSION}")
+        if size > MAX_DIMENSION:
+            raise ConfigError.at(f"[{index}]", f"found {size}; allowed: up to {MAX_DIMENSION}")
     negative = [index for index, size in enumerate(sizes) if size < 0]
     if len(negative) > (1 if dynamic else 0):
         raise ConfigError.at(
