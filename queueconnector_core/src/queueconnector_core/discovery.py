@@ -6,6 +6,8 @@ same name without a word. Here every plugin is tried; what fails is reported and
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable
 from importlib import metadata
 
@@ -15,9 +17,14 @@ import pluggy
 from queueconnector_core import hookspecs
 from queueconnector_core.component import ComponentType
 from queueconnector_core.errors import PluginError
-from queueconnector_core.registry import Registry
+from queueconnector_core.registry import Registry, install_hints
 
 __all__ = ("Plugin", "DiscoveryReport", "discover")
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = "unknown"
+"""The name of a distribution whose metadata is gone."""
 
 
 @attrs.frozen
@@ -52,8 +59,8 @@ def discover() -> DiscoveryReport:
     """
     registry = Registry()
     plugins: list[Plugin] = []
-    for entry_point in _entry_points():
-        plugin = _load(entry_point)
+    for declared, entry_point in _entry_points():
+        plugin = _load(declared, entry_point)
         if plugin.error is None:
             try:
                 registry = registry.with_(plugin.types)
@@ -65,39 +72,65 @@ def discover() -> DiscoveryReport:
     return DiscoveryReport(tuple(plugins), attrs.evolve(registry, broken=broken))
 
 
-def _entry_points() -> list[metadata.EntryPoint]:
-    def order(entry_point: metadata.EntryPoint) -> tuple[bool, bool, str, str]:
-        name = _distribution(entry_point)[0]
-        ours = name.startswith("queueconnector-")
-        return (name != "queueconnector-core", not ours, name, entry_point.name)
+def _entry_points() -> list[tuple[Plugin, metadata.EntryPoint]]:
+    """The plugins that are declared, ours first, each beside what loads it.
 
-    return sorted(metadata.entry_points(group=hookspecs.PROJECT_NAME), key=order)
+    Of several distributions of one name the first on the path counts, as for imports.
+    """
+    found: list[tuple[Plugin, metadata.EntryPoint]] = []
+    seen: set[str] = set()
+    for distribution in metadata.distributions():
+        name, version = _identity(distribution)
+        if name in seen:
+            continue
+        seen.update({name} - {UNKNOWN})
+        try:
+            entry_points = distribution.entry_points
+        except Exception as error:  # noqa: BLE001 - half removed, or not ours to judge
+            logger.debug("%s %s has no readable entry points: %s", name, version, error)
+            continue
+        found += [
+            (Plugin(name, version, entry_point.name), entry_point)
+            for entry_point in entry_points
+            if entry_point.group == hookspecs.PROJECT_NAME
+        ]
+    ours = ("queueconnector-core", *sorted(set(install_hints().values())))
+
+    def order(item: tuple[Plugin, metadata.EntryPoint]) -> tuple[int, str, str]:
+        name = item[0].distribution
+        return (ours.index(name) if name in ours else len(ours), name, item[0].entry_point)
+
+    return sorted(found, key=order)
 
 
-def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:
-    found = entry_point.dist
-    return (found.name, found.version) if found is not None else ("unknown", "?")
+def _identity(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Normalised name and version; an installation that was cut short may have neither."""
+    try:
+        name, version = distribution.name, distribution.version
+    except Exception:  # noqa: BLE001 - the metadata may be anything
+        name, version = None, None
+    return re.sub(r"[-_.]+", "-", name or UNKNOWN).lower(), version or "?"
 
 
-def _load(entry_point: metadata.EntryPoint) -> Plugin:
+def _load(plugin: Plugin, entry_point: metadata.EntryPoint) -> Plugin:
     """Import one plugin and call its hook, apart from all others."""
-    name, version = _distribution(entry_point)
-    plugin = Plugin(name, version, entry_point.name)
     manager = pluggy.PluginManager(hookspecs.PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     try:
-        manager.register(entry_point.load(), name=f"{name}:{entry_point.name}")
+        manager.register(entry_point.load(), name=plugin.distribution)
         manager.check_pending()
         found = manager.hook.queueconnector_components()
         types = tuple(_checked(found))
-    except Exception as error:  # noqa: BLE001 - whatever a plugin does wrong stays its own
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's fault stays its own
         return attrs.evolve(plugin, error=f"{type(error).__name__}: {error}")
     return attrs.evolve(plugin, types=types)
 
 
 def _checked(found: list[Iterable[ComponentType]]) -> Iterable[ComponentType]:
     if not found:
-        raise PluginError("it does not implement the hook queueconnector_components")
+        raise PluginError(
+            "it does not implement the hook queueconnector_components, or that returns nothing"
+        )
     for component in (component for components in found for component in components):
         if not isinstance(component, ComponentType):
             raise PluginError(f"the hook gave {component!r}, not a ComponentType")
