@@ -36,9 +36,19 @@ class Registry:
     broken: Mapping[str, str] = attrs.field(factory=dict)
 
     def with_(self, types: Iterable[ComponentType]) -> Registry:
-        """A registry with more types; raises `PluginError` when a name is taken."""
+        """A registry with more types.
+
+        Raises `PluginError` when a name is taken, or a descriptor class belongs to another type.
+        """
         merged = dict(self.types)
+        described = {(known.kind, known.descriptor): known.name for known in self.walk()}
         for component in types:
+            first = described.setdefault((component.kind, component.descriptor), component.name)
+            if component.descriptor is not None and first != component.name:
+                raise PluginError(
+                    f"{component.name} has the descriptor class of {first}; each type needs its "
+                    "own, and a second name for one type is an alias"
+                )
             for name in (component.name, *component.aliases):
                 if (component.kind, name) in merged:
                     raise PluginError(f"{component.kind.value.lower()} {name!r} is defined twice")
@@ -78,16 +88,32 @@ class Registry:
         raise ConfigError.at("", f"no {kind.value.lower()} is registered for {descriptor.__name__}")
 
     def _unknown(self, kind: ComponentKind, name: str) -> str:
-        word = "encoding" if kind is ComponentKind.CODEC else f"{kind.value.lower()} type"
-        text = f"unknown {word} {name!r}"
+        text = f"unknown {_word(kind)} {name!r}"
         distribution = install_hints().get(name)
-        if distribution is not None and distribution in self.broken:
-            return f"{text}: its plugin {distribution} is broken ({self.broken[distribution]})"
+        for other in ComponentKind:
+            hinted = distribution is not None and name.endswith(other.value)
+            if other is not kind and (hinted or (other, name) in self.types):
+                return f"{text}: it names a {_word(other)}"
         if distribution is not None:
-            return (
-                f"{text}: it comes with a plugin that is not installed; pip install {distribution}"
-            )
+            return f"{text}: {self._way_to(distribution)}"
         known = self.names(kind)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""
         return f"{text}{hint} (installed: {', '.join(known) or 'none'})"
+
+    def _way_to(self, distribution: str) -> str:
+        """How to get a type that `distribution` is known to provide."""
+        if distribution in self.broken:
+            return f"its plugin {distribution} is broken ({self.broken[distribution]})"
+        provided = {name for name, owner in install_hints().items() if owner == distribution}
+        if any(name in provided for _, name in self.types):
+            return (
+                f"the installed {distribution} does not have it; "
+                f"pip install --upgrade {distribution}"
+            )
+        return f"it comes with a plugin that is not installed; pip install {distribution}"
+
+
+def _word(kind: ComponentKind) -> str:
+    """What a component of that kind is called in a configuration."""
+    return "encoding" if kind is ComponentKind.CODEC else f"{kind.value.lower()} type"
