@@ -67,6 +67,9 @@ def read_json(text: str) -> Any:
         raise ConfigError.at("", f"not valid JSON: {error.msg} ({where})") from None
     except RecursionError:
         raise ConfigError.at("", "not valid JSON: nested too deeply") from None
+    except ValueError as error:
+        # Python reads no integer of more than 4300 digits.
+        raise ConfigError.at("", f"not valid JSON: {error}") from None
     return document
 
 
@@ -121,7 +124,7 @@ def _json_type(value: object) -> type:
 
 
 def _found(value: object) -> str:
-    text = repr(value)
+    text = json.dumps(value, ensure_ascii=False, default=list)
     return f"found {text if len(text) <= 60 else text[:57] + '...'}"
 
 
@@ -131,10 +134,17 @@ def _strict(primitive: type) -> Hook:
         if found is primitive:
             return value
         if primitive is float and found is int:
-            return float(value)
+            return _to_float(value)
         raise ConfigError.at("", f"{_found(value)}; allowed: {_JSON_WORDS[primitive]}")
 
     return hook
+
+
+def _to_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigError.at("", f"{_found(value)}; too large for a number") from None
 
 
 def _is_literal(cls: Any) -> bool:
@@ -176,7 +186,11 @@ def _attrs_hook(cls: Any, converter: Converter) -> Hook:
                 problems.extend(error.under(name).problems)
         if problems:
             raise ConfigError(problems)
-        return cls(**arguments)
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError) as error:
+            # What the validators of attrs raise.
+            raise ConfigError.at("", str(error)) from error
 
     return hook
 
