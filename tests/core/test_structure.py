@@ -109,6 +109,7 @@ def test_a_dtype_is_a_word_or_a_list_of_fields(dtype: object) -> None:
 @pytest.mark.parametrize(
     ("written", "read"),
     [
+        ({"count": 2.0}, {"count": 2}),
         ({"delay": 2}, {"delay": 2.0}),
         ({"delay": 0.5}, {"delay": 0.5}),
         ({"label": None}, {"label": None}),
@@ -193,7 +194,9 @@ def test_nesting_bombs_inside_a_document_never_crash(place: str, depth: int) -> 
 
 def test_an_unknown_option_is_told_with_the_nearest_one() -> None:
     found = source_problems(statelless=True)
-    assert found["statelless"].startswith("unknown option, did you mean 'stateless'? (allowed: count")
+    assert found["statelless"].startswith(
+        "unknown option, did you mean 'stateless'? (allowed: count"
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +225,6 @@ def test_unknown_options_are_refused_at_every_level(
         ({"stateless": 0}, "stateless", "found 0; allowed: true or false"),
         ({"stateless": None}, "stateless", "found null; allowed: true or false"),
         ({"count": 2.9}, "count", "found 2.9; allowed: an integer"),
-        ({"count": 2.0}, "count", "found 2.0; allowed: an integer"),
         ({"count": "2"}, "count", 'found "2"; allowed: an integer'),
         ({"count": True}, "count", "found true; allowed: an integer"),
         ({"count": None}, "count", "found null; allowed: an integer"),
@@ -231,7 +233,7 @@ def test_unknown_options_are_refused_at_every_level(
         ({"delay": False}, "delay", "found false; allowed: a number"),
         ({"delay": float("nan")}, "delay", "found NaN; allowed: at least 0"),
         ({"label": 5}, "label", "found 5; allowed: text or null"),
-        ({"mode": "chang"}, "mode", "did you mean 'change'?; allowed: \"change\", \"archive\""),
+        ({"mode": "chang"}, "mode", 'did you mean \'change\'?; allowed: "change", "archive"'),
         ({"mode": 1}, "mode", 'found 1; allowed: "change", "archive"'),
         ({"servers": []}, "servers", "found []; allowed: a length of at least 1"),
         ({"servers": [1]}, "servers[0]", "found 1; allowed: text"),
@@ -322,9 +324,7 @@ def test_a_shape_is_a_list(shape: object) -> None:
         ("source", {"count": 5}, "is required (installed: AnySource, CounterSource)"),
     ],
 )  # fmt: skip
-def test_a_wrong_type_is_told_with_the_way_out(
-    place: str, component: object, message: str
-) -> None:
+def test_a_wrong_type_is_told_with_the_way_out(place: str, component: object, message: str) -> None:
     found = problems_of({"exchanges": [exchange(**{place: component})]})
     assert list(found) == [f"exchanges[0].{place}.type"]
     assert message in found[f"exchanges[0].{place}.type"]

@@ -9,39 +9,36 @@ from __future__ import annotations
 import difflib
 import json
 import operator
-import re
-import types
-import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, get_args, get_origin
 
 import attrs
 from cattrs import Converter
 from msgspec import Meta
 
 from queueconnector_core.component import ComponentKind
-from queueconnector_core.dataspec import parse_dtype
-from queueconnector_core.descriptors import (
-    DtypeLiteral,
-    OneOrMany,
-    PipeDescriptor,
-    QueueConnectorDescriptor,
-    SinkDescriptor,
-    SourceDescriptor,
-)
+from queueconnector_core.dataspec import check_dtype, whole
+from queueconnector_core.descriptors import DtypeLiteral, OneOrMany, QueueConnectorDescriptor
 from queueconnector_core.errors import ConfigError, Problem
+from queueconnector_core.hints import (
+    BOUNDS,
+    COMPONENT_BASES,
+    is_annotated,
+    is_literal,
+    is_mapping,
+    is_sequence,
+    is_union,
+    json_type,
+    member_type,
+    options_of,
+)
 from queueconnector_core.registry import Registry
 
 __all__ = ("read_json", "structure", "make_converter")
 
 Hook = Callable[[Any, Any], Any]
 
-_BASES: Final = {
-    SourceDescriptor: ComponentKind.SOURCE,
-    PipeDescriptor: ComponentKind.PIPE,
-    SinkDescriptor: ComponentKind.SINK,
-}
 _JSON_WORDS: Final = {
     dict: "an object",
     list: "a list",
@@ -101,26 +98,18 @@ def make_converter(registry: Registry) -> Converter:
     for primitive in (bool, int, float, str):
         converter.register_structure_hook(primitive, _strict(primitive))
     converter.register_structure_hook_func(lambda t: t is Any, lambda value, _: value)
-    converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(is_literal, _literal)
     converter.register_structure_hook_factory(attrs.has, lambda t: _attrs_hook(t, converter))
-    converter.register_structure_hook_factory(_is_sequence, lambda t: _sequence_hook(t, converter))
-    converter.register_structure_hook_factory(_is_mapping, lambda t: _mapping_hook(t, converter))
-    converter.register_structure_hook_factory(_is_union, lambda t: _union_hook(t, converter))
-    converter.register_structure_hook_factory(
-        _is_annotated, lambda t: _annotated_hook(t, converter)
-    )
-    for base, kind in _BASES.items():
+    converter.register_structure_hook_factory(is_sequence, lambda t: _sequence_hook(t, converter))
+    converter.register_structure_hook_factory(is_mapping, lambda t: _mapping_hook(t, converter))
+    converter.register_structure_hook_factory(is_union, lambda t: _union_hook(t, converter))
+    converter.register_structure_hook_factory(is_annotated, lambda t: _annotated_hook(t, converter))
+    for base, kind in COMPONENT_BASES.items():
         # Identity: a hook registered for the class would also catch its subclasses.
         converter.register_structure_hook_func(
             partial(operator.is_, base), _component_hook(kind, registry, converter)
         )
     return converter
-
-
-def _json_type(value: object) -> type:
-    return next(
-        (t for t in (bool, int, float, str, list, dict) if isinstance(value, t)), type(None)
-    )
 
 
 def _found(value: object) -> str:
@@ -130,9 +119,10 @@ def _found(value: object) -> str:
 
 def _strict(primitive: type) -> Hook:
     def hook(value: Any, _: Any) -> Any:
-        found = _json_type(value)
+        number = whole(value) if primitive is int else value
+        found = json_type(number)
         if found is primitive:
-            return value
+            return number
         if primitive is float and found is int:
             return _to_float(value)
         raise ConfigError.at("", f"{_found(value)}; allowed: {_JSON_WORDS[primitive]}")
@@ -147,18 +137,11 @@ def _to_float(value: int) -> float:
         raise ConfigError.at("", f"{_found(value)}; too large for a number") from None
 
 
-def _is_literal(cls: Any) -> bool:
-    return get_origin(cls) is Literal
-
-
-def _is_annotated(cls: Any) -> bool:
-    return get_origin(cls) is Annotated
-
-
 def _literal(value: Any, cls: Any) -> Any:
     allowed = get_args(cls)
-    if value in allowed and type(value) in {type(item) for item in allowed}:
-        return value
+    number = whole(value)
+    if number in allowed and type(number) in {type(item) for item in allowed}:
+        return number
     near = difflib.get_close_matches(str(value), [str(item) for item in allowed], n=1)
     hint = f", did you mean {near[0]!r}?" if near else ""
     words = ", ".join(json.dumps(item) for item in allowed)
@@ -167,21 +150,20 @@ def _literal(value: Any, cls: Any) -> Any:
 
 def _attrs_hook(cls: Any, converter: Converter) -> Hook:
     """Closed objects; every field is tried, so that all problems are told at once."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    fields = {field.name: field for field in attrs.fields(cls) if field.init}
+    options = options_of(cls)
 
     def hook(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
             raise ConfigError.at("", f"{_found(value)}; allowed: an object")
-        problems: list[Problem] = [_unknown_key(key, fields) for key in value if key not in fields]
+        problems: list[Problem] = [_unknown_key(key, cls) for key in value if key not in options]
         arguments: dict[str, Any] = {}
-        for name, field in fields.items():
+        for name, option in options.items():
             if name not in value:
-                if field.default is attrs.NOTHING:
+                if option.default is attrs.NOTHING:
                     problems.append(Problem(name, "is required"))
                 continue
             try:
-                arguments[name] = converter.structure(value[name], hints[name])
+                arguments[name] = converter.structure(value[name], option.hint)
             except ConfigError as error:
                 problems.extend(error.under(name).problems)
         if problems:
@@ -195,14 +177,14 @@ def _attrs_hook(cls: Any, converter: Converter) -> Hook:
     return hook
 
 
-def _unknown_key(key: str, fields: Mapping[str, Any]) -> Problem:
-    near = difflib.get_close_matches(key, fields, n=1)
+def _unknown_key(key: str, cls: type) -> Problem:
+    former: Mapping[str, str] = getattr(cls, "former_options", {})
+    if key in former:
+        return Problem(key, f"is no longer an option: {former[key]}")
+    options = options_of(cls)
+    near = difflib.get_close_matches(key, options, n=1)
     hint = f", did you mean {near[0]!r}?" if near else ""
-    return Problem(key, f"unknown option{hint} (allowed: {', '.join(fields) or 'none'})")
-
-
-def _is_sequence(cls: Any) -> bool:
-    return get_origin(cls) in (list, tuple, Sequence)
+    return Problem(key, f"unknown option{hint} (allowed: {', '.join(options) or 'none'})")
 
 
 def _sequence_hook(cls: Any, converter: Converter) -> Hook:
@@ -215,10 +197,6 @@ def _sequence_hook(cls: Any, converter: Converter) -> Hook:
         return build(_each(enumerate(value), element, converter, "[{}]"))
 
     return hook
-
-
-def _is_mapping(cls: Any) -> bool:
-    return get_origin(cls) in (dict, Mapping)
 
 
 def _mapping_hook(cls: Any, converter: Converter) -> Hook:
@@ -245,16 +223,12 @@ def _each(items: Any, element: Any, converter: Converter, path: str) -> list[Any
     return structured
 
 
-def _is_union(cls: Any) -> bool:
-    return get_origin(cls) in (Union, types.UnionType)
-
-
 def _union_hook(cls: Any, converter: Converter) -> Hook:
     """A union has at most one member per JSON type; the JSON type chooses it."""
-    members = {_member_type(member): member for member in get_args(cls)}
+    members = {member_type(member): member for member in get_args(cls)}
 
     def hook(value: Any, _: Any) -> Any:
-        found = _json_type(value)
+        found = json_type(whole(value) if int in members else value)
         if found is int and int not in members:
             found = float
         if found not in members:
@@ -265,17 +239,6 @@ def _union_hook(cls: Any, converter: Converter) -> Hook:
     return hook
 
 
-def _member_type(member: Any) -> type:
-    origin = get_origin(member) or member
-    if origin is Annotated:
-        return _member_type(get_args(member)[0])
-    if origin is Literal:
-        return type(get_args(member)[0])
-    if origin in (list, tuple, Sequence):
-        return list
-    return dict if origin in (dict, Mapping) or attrs.has(origin) else origin
-
-
 def _annotated_hook(cls: Any, converter: Converter) -> Hook:
     inner, *marks = get_args(cls)
     one_or_many = any(isinstance(mark, OneOrMany) for mark in marks)
@@ -284,31 +247,25 @@ def _annotated_hook(cls: Any, converter: Converter) -> Hook:
 
     def hook(value: Any, _: Any) -> Any:
         if names_dtype:
-            parse_dtype(value)
+            check_dtype(value)
         if one_or_many and not isinstance(value, list):
             return (converter.structure(value, get_args(inner)[0]),)
         result = converter.structure(value, inner)
         for meta in metas:
-            _check_bounds(result, meta)
+            _check_bounds(value, meta)
         return result
 
     return hook
 
 
 def _check_bounds(value: Any, meta: Meta) -> None:
-    """Enforce the bounds that the JSON schema states."""
-    checks: tuple[tuple[Any, Callable[[Any], bool], str], ...] = (
-        (meta.ge, lambda bound: value >= bound, "at least {}"),
-        (meta.gt, lambda bound: value > bound, "more than {}"),
-        (meta.le, lambda bound: value <= bound, "at most {}"),
-        (meta.lt, lambda bound: value < bound, "less than {}"),
-        (meta.min_length, lambda bound: len(value) >= bound, "a length of at least {}"),
-        (meta.max_length, lambda bound: len(value) <= bound, "a length of at most {}"),
-        (meta.pattern, lambda bound: re.search(bound, value) is not None, "text that matches {}"),
-    )
-    for bound, holds, words in checks:
-        if bound is not None and value is not None and not holds(bound):
-            raise ConfigError.at("", f"{_found(value)}; allowed: {words.format(bound)}")
+    """Enforce the bounds that the JSON schema states; a pattern is told by its description."""
+    for bound in BOUNDS:
+        limit = getattr(meta, bound.name)
+        if limit is None or json_type(value) not in bound.keywords or bound.holds(value, limit):
+            continue
+        told = meta.description if bound.name == "pattern" else None
+        raise ConfigError.at("", f"{_found(value)}; allowed: {told or bound.words.format(limit)}")
 
 
 def _component_hook(kind: ComponentKind, registry: Registry, converter: Converter) -> Hook:
