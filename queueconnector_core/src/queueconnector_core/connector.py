@@ -81,9 +81,13 @@ class Connector:
         return Group(name, made, self._on_change)
 
     async def start(self) -> None:
-        """Begin to stream: groups go OPEN, then ON by themselves."""
-        for group in self._allowing(Trigger.START):
-            group.start()
+        """Begin to stream: groups go OPEN, then ON by themselves.
+
+        Waits for a configuration under way: a group that it takes away must not start again.
+        """
+        async with self._configuring:
+            for group in self._allowing(Trigger.START):
+                group.start()
 
     async def stop(self) -> None:
         """Begin to drain: groups go CLOSE, then OFF by themselves."""
@@ -106,8 +110,9 @@ class Connector:
         await self.configure("")
 
     async def shut_down(self) -> None:
-        """Drain and stop everything; the configuration stays."""
-        await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
+        """Drain and stop everything, after a configuration under way; what is configured stays."""
+        async with self._configuring:
+            await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
 
     async def settled(self) -> None:
         """Wait until every group is at rest: OFF or FAULT."""
