@@ -93,7 +93,8 @@ class Registry:
         for other in ComponentKind:
             hinted = distribution is not None and name.endswith(other.value)
             if other is not kind and (hinted or (other, name) in self.types):
-                return f"{text}: it names a {_word(other)}"
+                article = "an" if other is ComponentKind.CODEC else "a"
+                return f"{text}: it names {article} {_word(other)}"
         if distribution is not None:
             return f"{text}: {self._way_to(distribution)}"
         known = self.names(kind)
