@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
+import attrs
+
 from queueconnector_core.errors import RecordError, RecordErrors, RetryableError
 from queueconnector_core.record import Acknowledgement, Batch
 
@@ -117,9 +119,7 @@ class ScriptedSource(FarEnd):
         batch = item if isinstance(item, Batch) else Batch(item)
         values = list(batch.values)
         acknowledgement = Acknowledgement(lambda: self.acknowledged.extend(values))
-        return Batch(
-            values, batch.metadata, batch.failures, batch.weights, (acknowledgement,)
-        )  # fmt: skip
+        return attrs.evolve(batch, values=values, acknowledgements=(acknowledgement,))
 
 
 class RecordingSink(FarEnd):
@@ -236,7 +236,7 @@ async def turns(number: int) -> None:
 
 def other_tasks() -> set[asyncio.Task[Any]]:
     """All tasks of the running loop but the one that asks."""
-    return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+    return {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
 
 
 def run_alone(main: Callable[[], Awaitable[None]]) -> None:

@@ -42,6 +42,9 @@ class Life:
         if self.group.state is not self.states[-1]:
             self.states.append(self.group.state)
 
+    def stands(self, state: State) -> bool:
+        return self.group.state is state
+
     async def reaches(self, state: State) -> None:
         await until(lambda: self.group.state is state)
 
@@ -70,10 +73,10 @@ async def test_a_group_is_on_until_its_last_exchange_has_ended() -> None:
     life.group.start()
     await until(lambda: sink.accepted == [0])
     await turns(50)
-    assert life.group.state is State.ON
+    assert life.stands(State.ON)
     waiting.resume()
     await life.group.settled()
-    assert life.group.state is State.OFF
+    assert life.stands(State.OFF)
 
 
 async def test_stop_delivers_what_was_received() -> None:
@@ -82,7 +85,7 @@ async def test_stop_delivers_what_was_received() -> None:
     life.group.start()
     await until(lambda: source.given)
     life.group.stop()
-    assert life.group.state is State.CLOSE
+    assert life.stands(State.CLOSE)
     await life.group.settled()
     assert life.states == [State.OFF, State.OPEN, State.ON, State.CLOSE, State.OFF]
     assert sink.accepted == source.given
@@ -95,10 +98,10 @@ async def test_a_group_stays_open_while_a_far_end_is_away_and_is_on_as_soon_as_i
     life = Life((source, sink))
     life.group.start()
     await until(lambda: sink.starts > 10)
-    assert life.group.state is State.OPEN
+    assert life.stands(State.OPEN)
     sink.unreachable = None
     await until(lambda: sink.accepted == [1])
-    assert life.group.state is State.ON
+    assert life.stands(State.ON)
     await life.group.abort()
 
 
@@ -124,9 +127,9 @@ async def test_abort_gives_up_what_is_in_flight(state: State) -> None:
     await turns(100)
     if state is State.CLOSE:
         life.group.stop()
-    assert life.group.state is state
+    assert life.stands(state)
     await life.group.abort()
-    assert life.group.state is State.OFF
+    assert life.stands(State.OFF)
     assert life.at_rest()
     statistics = life.group.exchanges[0].statistics
     assert statistics.dropped == statistics.received == source.received
@@ -218,7 +221,7 @@ async def test_what_a_sink_does_not_take_in_time_is_dropped_and_counted(
     await until(lambda: sink.writes)
     life.group.stop()
     await life.group.settled()
-    assert life.group.state is State.OFF
+    assert life.stands(State.OFF)
     statistics = life.group.exchanges[0].statistics
     assert (statistics.received, statistics.dropped) == (2, 2)
     assert statistics.failures[-1].text.startswith("2 records given up")
@@ -235,7 +238,7 @@ async def test_a_source_that_does_not_stop_is_a_fault_that_names_it(
     await until(lambda: sink.accepted)
     life.group.stop()
     await life.group.settled()
-    assert life.group.state is State.FAULT
+    assert life.stands(State.FAULT)
     assert "StubbornSource did not stop" in (life.group.fault or "")
     source.let_go.set()
     await until(lambda: source.stops == 2)
@@ -253,7 +256,7 @@ async def test_an_aborted_drain_does_not_touch_the_next_run() -> None:
     life.group.start()
     await life.reaches(State.ON)
     await turns(200)
-    assert life.group.state is State.ON
+    assert life.stands(State.ON)
     await life.group.abort()
 
 
@@ -276,7 +279,7 @@ async def test_shut_down_brings_to_rest_from_every_state() -> None:
             life.group.start()
             await turns(turn)
         await life.group.shut_down()
-        assert life.group.state is State.OFF
+        assert life.stands(State.OFF)
         assert sink.accepted == source.given
         assert life.at_rest()
 
@@ -303,7 +306,7 @@ def test_a_command_at_any_moment_ends_at_rest_with_nothing_left(command: str) ->
                 assert life.group.state in {State.OFF, State.CLOSE}
         async with asyncio.timeout(5):
             await life.group.settled()
-        assert life.group.state is State.OFF
+        assert life.stands(State.OFF)
         assert life.at_rest()
         assert set(zip(life.states, life.states[1:], strict=False)) <= legal
         for exchange in life.group.exchanges:

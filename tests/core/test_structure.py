@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from queueconnector_core.component import Services
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.plan import read_plan
 from queueconnector_core.structure import read_json, structure
 from tests.core.components import (
@@ -38,6 +38,16 @@ def problems_of(document: object) -> dict[str, str]:
     with pytest.raises(ConfigError) as refusal:
         structure(document, REGISTRY)
     return {problem.path: problem.message for problem in refusal.value.problems}
+
+
+def problems_in(text: str) -> tuple[Problem, ...]:
+    """Why a text is refused, empty when it is not; whatever else is raised fails the test."""
+    try:
+        read_plan(text, REGISTRY, services_of())
+    except ConfigError as refusal:
+        assert refusal.problems, "a refusal without a reason"  # noqa: PT017
+        return refusal.problems
+    return ()
 
 
 def source_problems(**options: Any) -> dict[str, str]:
@@ -80,10 +90,12 @@ def test_an_exchange_has_defaults() -> None:
 @pytest.mark.parametrize("option", ["source", "pipe", "sink"])
 def test_one_component_or_a_list_of_them(option: str) -> None:
     one = {"source": COUNTER, "pipe": {"type": "RatioPipe"}, "sink": SINK}[option]
-    alone, listed, twice = (
-        getattr(structure({"exchanges": [exchange(**{option: form})]}, REGISTRY).groups["default"][0], option)
-        for form in (one, [one], [one, one])
-    )  # fmt: skip
+
+    def read(form: object) -> Any:
+        document = {"exchanges": [exchange(**{option: form})]}
+        return getattr(structure(document, REGISTRY).groups["default"][0], option)
+
+    alone, listed, twice = read(one), read([one]), read([one, one])
     assert alone == listed
     assert twice == alone * 2
 
@@ -160,7 +172,7 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 
 
 def test_a_number_that_python_does_not_read_is_refused() -> None:
-    with pytest.raises(ConfigError, match="not valid JSON: .*4300"):
+    with pytest.raises(ConfigError, match=r"not valid JSON: .*4300"):
         read_json('{"exchanges": ' + "1" * 5000 + "}")
 
 
@@ -183,10 +195,7 @@ def test_nesting_bombs_inside_a_document_never_crash(place: str, depth: int) -> 
     if place == "any value":
         document["source"] = COUNTER | {"anything": "BOMB"}
     text = json.dumps({"exchanges": [document]}).replace('"BOMB"', bomb)
-    try:
-        read_plan(text, REGISTRY, Services())
-    except ConfigError as refusal:
-        assert str(refusal)
+    assert all(problem.message for problem in problems_in(text))
 
 
 # Options that are wrong
@@ -204,14 +213,18 @@ def test_an_unknown_option_is_told_with_the_nearest_one() -> None:
     [
         ({"exchange": []}, "exchange", "exchanges"),
         ({"exchanges": [exchange(sinks=[])]}, "exchanges[0].sinks", "sink"),
-        ({"exchanges": {"g": [exchange(), exchange(dtypes="int")]}}, "exchanges.g[1].dtypes", "dtype"),
+        (
+            {"exchanges": {"g": [exchange(), exchange(dtypes="int")]}},
+            "exchanges.g[1].dtypes",
+            "dtype",
+        ),
         (
             {"exchanges": [exchange(source=COUNTER | {"fields": [{"name": "a", "scales": 1}]})]},
             "exchanges[0].source.fields[0].scales",
             "scale",
         ),
     ],
-)  # fmt: skip
+)
 def test_unknown_options_are_refused_at_every_level(
     document: object, path: str, nearest: str
 ) -> None:
@@ -313,17 +326,21 @@ def test_a_shape_is_a_list(shape: object) -> None:
 @pytest.mark.parametrize(
     ("place", "component", "message"),
     [
-        ("source", {"type": "CountSource"}, "unknown source type 'CountSource', did you mean 'CounterSource'? (installed: AnySource, CounterSource)"),
-        ("sink", {"type": "Nothing"}, "unknown sink type 'Nothing' (installed: AttributeSink, TopicSink)"),
+        (
+            "source",
+            {"type": "CountSource"},
+            "'CountSource', did you mean 'CounterSource'? (installed",
+        ),
+        ("sink", {"type": "Nothing"}, "'Nothing' (installed: AttributeSink, TopicSink)"),
         ("source", {"type": "KafkaConsumerSource"}, "pip install queueconnector-kafka"),
         ("sink", {"type": "TangoLocalAttributeSink"}, "pip install queueconnector-tango"),
         ("sink", COUNTER, "unknown sink type 'CounterSource': it names a source type"),
-        ("sink", {"type": "KafkaConsumerSource"}, "unknown sink type 'KafkaConsumerSource': it names a source type"),
+        ("sink", {"type": "KafkaConsumerSource"}, "it names a source type"),
         ("pipe", SINK, "unknown pipe type 'TopicSink': it names a sink type"),
         ("source", {"type": 5}, "found 5; allowed: text (installed: AnySource, CounterSource)"),
         ("source", {"count": 5}, "is required (installed: AnySource, CounterSource)"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_type_is_told_with_the_way_out(place: str, component: object, message: str) -> None:
     found = problems_of({"exchanges": [exchange(**{place: component})]})
     assert list(found) == [f"exchanges[0].{place}.type"]
@@ -341,12 +358,28 @@ def test_a_wrong_type_is_told_with_the_way_out(place: str, component: object, me
         ({"exchanges": [[exchange()]]}, "exchanges[0]", "allowed: an object"),
         ({"exchanges": {"g": exchange()}}, "exchanges.g", "allowed: a list"),
         ({"exchanges": {"g": None}}, "exchanges.g", "found null; allowed: a list"),
-        ({"exchanges": [exchange(source="CounterSource")]}, "exchanges[0].source", "allowed: an object with a type"),
-        ({"exchanges": [exchange(source=[[COUNTER]])]}, "exchanges[0].source[0]", "allowed: an object with a type"),
-        ({"exchanges": [exchange(source=[])]}, "exchanges[0].source", "allowed: a length of at least 1"),
-        ({"exchanges": [exchange(sink=None)]}, "exchanges[0].sink", "found null; allowed: an object with a type"),
+        (
+            {"exchanges": [exchange(source="CounterSource")]},
+            "exchanges[0].source",
+            "allowed: an object with a type",
+        ),
+        (
+            {"exchanges": [exchange(source=[[COUNTER]])]},
+            "exchanges[0].source[0]",
+            "allowed: an object with a type",
+        ),
+        (
+            {"exchanges": [exchange(source=[])]},
+            "exchanges[0].source",
+            "allowed: a length of at least 1",
+        ),
+        (
+            {"exchanges": [exchange(sink=None)]},
+            "exchanges[0].sink",
+            "found null; allowed: an object with a type",
+        ),
     ],
-)  # fmt: skip
+)
 def test_wrong_nesting_is_told_at_its_place(document: object, path: str, message: str) -> None:
     assert message in problems_of(document)[path]
 
@@ -378,12 +411,20 @@ def test_all_problems_are_told_at_once() -> None:
 # Anything at all
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
     | st.sampled_from(["CounterSource", "TopicSink", "RatioPipe", "float64", "S", "O", "V", "a8"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.sampled_from(["type", "a", ""]) | st.text(max_size=4), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["type", "a", ""]) | st.text(max_size=4), inner, max_size=4
+        )
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 
 WHOLE: dict[str, Any] = {
     "exchanges": {
@@ -393,7 +434,8 @@ WHOLE: dict[str, Any] = {
                 "shape": [2, -1],
                 "source": [
                     COUNTER | {"count": 1, "delay": 0.5, "stateless": True, "mode": "change"},
-                    COUNTER | {"label": None, "servers": ["a"], "window": [1], "settings": {"x": 1}},
+                    COUNTER | {"label": None, "servers": ["a"], "window": [1]},
+                    COUNTER | {"settings": {"x": 1}},
                     COUNTER | {"fields": [{"name": "az", "scale": 1}], "anything": 1},
                 ],
                 "pipe": [{"type": "RatioPipe", "divisor": 2}],
@@ -401,16 +443,18 @@ WHOLE: dict[str, Any] = {
             }
         ]
     }
-}  # fmt: skip
+}
 
 
 def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The path of every value in a document."""
     inside = (
-        document.items() if isinstance(document, dict)
-        else enumerate(document) if isinstance(document, list)
+        document.items()
+        if isinstance(document, dict)
+        else enumerate(document)
+        if isinstance(document, list)
         else ()
-    )  # fmt: skip
+    )
     return [path, *(found for key, item in inside for found in places(item, (*path, key)))]
 
 
@@ -428,18 +472,11 @@ def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(path=st.sampled_from(places(WHOLE)), value=json_values)
 def test_any_value_at_any_place_is_read_or_refused(path: tuple[Any, ...], value: Any) -> None:
-    text = json.dumps(replaced(WHOLE, path, value))
-    try:
-        read_plan(text, REGISTRY, services_of())
-    except ConfigError as refusal:
-        assert refusal.problems
-        assert all(problem.message for problem in refusal.problems)
+    problems = problems_in(json.dumps(replaced(WHOLE, path, value)))
+    assert all(problem.message for problem in problems)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=40) | st.binary(max_size=40).map(lambda b: b.decode("latin-1")))
 def test_any_text_is_read_or_refused(text: str) -> None:
-    try:
-        read_plan(text, REGISTRY, services_of())
-    except ConfigError as refusal:
-        assert refusal.problems
+    assert all(problem.message for problem in problems_in(text))
