@@ -6,6 +6,8 @@ import sys
 
 __all__ = ("main",)
 
+EXIT_INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line; exits with its code."""
@@ -15,4 +17,9 @@ def main() -> None:
         if error.name not in {"cyclopts", "rich"}:
             raise
         sys.exit("queueconnector: the command line needs: pip install 'queueconnector-core[cli]'")
-    sys.exit(app())
+    try:
+        code = app()
+    except KeyboardInterrupt:
+        # Ctrl-C before anything runs; `run` itself ends in order.
+        code = EXIT_INTERRUPTED
+    sys.exit(code)

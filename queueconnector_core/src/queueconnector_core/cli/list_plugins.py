@@ -15,6 +15,8 @@ from queueconnector_core.discovery import DiscoveryReport, Plugin, discover
 
 __all__ = ("list_plugins",)
 
+PIPED_WIDTH = 1000
+
 
 def list_plugins(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """List the installed plugins and the component types that they provide.
@@ -29,6 +31,9 @@ def list_plugins(*, as_json: Annotated[bool, Parameter(name="--json", negative=(
         print(json.dumps([_plugin_json(plugin) for plugin in report.plugins], indent=2))
     else:
         console = Console(soft_wrap=True)
+        if not console.is_terminal:
+            # A row stays one line for whatever program reads it.
+            console.width = PIPED_WIDTH
         console.print(_types_table(report))
         for plugin in report.broken:
             name = f"{plugin.distribution} {plugin.version}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +16,7 @@ from cyclopts.validators import Number
 from queueconnector_core.cli.progress import Progress
 from queueconnector_core.connector import Connector
 from queueconnector_core.discovery import discover
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
 
 __all__ = ("run", "EXIT_FAULT", "EXIT_CONFIG")
@@ -26,7 +28,7 @@ EXIT_SIGNAL = 128
 
 
 def run(
-    config: str,
+    config: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
     interval_s: Annotated[float, Parameter(validator=Number(gt=0))] = 2.0,
@@ -82,10 +84,13 @@ class _Run:
         """Drain at the first signal, give up at the second."""
         self._signals.append(number)
         command = self._connector.stop if len(self._signals) == 1 else self._connector.abort
-        if self._connector.state in (State.OPEN, State.ON, State.CLOSE):
-            task = asyncio.ensure_future(command())
-            self._commands.add(task)
-            task.add_done_callback(self._commands.discard)
+        task = asyncio.ensure_future(self._carry_out(command))
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+
+    async def _carry_out(self, command: Callable[[], Awaitable[None]]) -> None:
+        with contextlib.suppress(StateError):  # no group runs any more, or all end already
+            await command()
 
     def _exit_code(self) -> int:
         if any(group.state is State.FAULT for group in self._connector.groups.values()):

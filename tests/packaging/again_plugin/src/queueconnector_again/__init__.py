@@ -1,0 +1,1 @@
+"""A plugin that wants a name which is taken."""

@@ -1,0 +1,1 @@
+"""What third parties do to hosts without meaning to."""

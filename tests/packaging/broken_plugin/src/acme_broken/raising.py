@@ -1,0 +1,3 @@
+"""Fails as a plugin without its hardware does."""
+
+raise RuntimeError("this machine has no correlator card")
