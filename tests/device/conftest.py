@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,6 +39,8 @@ class Listener:
             name, tango.EventType.CHANGE_EVENT, self._hear, **options
         )
         self.alive.append(self)
+        # Nothing tells when ZeroMQ has passed the subscription on to the server.
+        time.sleep(0.05)
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -59,7 +59,7 @@ def test_subscribers_of_a_changed_attribute_are_told_and_hear_the_new_one(
     server.configure(make_exchange(["7"], "x", **changed))
     listener.wait_for(lambda heard: REMOVED in heard)
     server.proxy().Start()
-    heard = listener.wait_for(lambda heard: heard[-1] is not None and np.all(heard[-1] != REMOVED))
+    heard = listener.wait_for(lambda heard: "7" in str(heard[-1]))
     np.testing.assert_equal(np.array(heard[-1], int), np.array(server.read("x").value, int))
 
 

@@ -29,6 +29,10 @@ WAKE_TIMEOUT_S = 0.5
 """A configuration waits so long for old subscribers of new attributes to be woken; while the
 admin device itself restarts the device it cannot answer, and the waking goes on behind."""
 
+RESTART_S = 2.0
+"""After a restart of the device Tango looks, within milliseconds, for every attribute that had
+subscribers before."""
+
 
 @attrs.frozen
 class Snapshot:
@@ -90,9 +94,13 @@ class LocalAttributes:
     _removed: ClassVar[set[str]] = set()
     """Names that existed before in this process, also on a device that was restarted since."""
 
+    _left: ClassVar[list[AttributeClaim]] = []
+    """What the device had when it ended; it may be restarted in the same process."""
+
     def __init__(self, surface: AttributeSurface) -> None:
         self._surface = surface
         self._attributes: dict[str, LocalAttribute] = {}
+        self._inherited: set[str] = set()
         self._lock = asyncio.Lock()
         self._waking: set[asyncio.Task[None]] = set()
 
@@ -119,14 +127,54 @@ class LocalAttributes:
             leaving = [
                 attribute
                 for key, attribute in self._attributes.items()
-                if key not in wanted or wanted[key].claim != attribute.claim
+                if (
+                    wanted[key].claim != attribute.claim
+                    if key in wanted
+                    else key not in self._inherited
+                )
             ]
             await self._remove(leaving)
             coming = [attr for key, attr in wanted.items() if key not in self._attributes]
             for attribute in coming:
-                self._surface.add_local(attribute)
-                self._attributes[attribute.name.casefold()] = attribute
+                self._add(attribute)
+            for key in self._inherited & wanted.keys():
+                self._attributes[key].open = True
+                coming.append(self._attributes[key])
+            self._inherited -= wanted.keys()
             await self._wake([attribute.name for attribute in coming])
+
+    def inherit(self) -> None:
+        """Take over what the device had before its restart, closed to readers.
+
+        When the restart ends Tango renews the subscriptions to these; if one of the attributes were
+        missing then, the restart would fail or even end the process.
+        """
+        for claim in self._left:
+            attribute = LocalAttribute(claim)
+            attribute.open = False
+            self._add(attribute)
+            self._inherited.add(claim.name.casefold())
+        self._left.clear()
+
+    async def disown(self) -> None:
+        """Remove what was taken over and not claimed since, once the restart has ended."""
+        if self._inherited:
+            await asyncio.sleep(RESTART_S)
+            async with self._lock:
+                unclaimed = [self._attributes[key] for key in self._inherited]
+                await self._surface.wake_subscribers([attribute.name for attribute in unclaimed])
+                await self._remove(unclaimed)
+                self._inherited.clear()
+
+    async def close(self) -> None:
+        """Remove every attribute, because the device ends."""
+        self._left[:] = [attribute.claim for attribute in self._attributes.values()]
+        self._inherited.clear()
+        await self.reconcile(())
+
+    def _add(self, attribute: LocalAttribute) -> None:
+        self._surface.add_local(attribute)
+        self._attributes[attribute.name.casefold()] = attribute
 
     async def _remove(self, leaving: Sequence[LocalAttribute]) -> None:
         for attribute in leaving:

@@ -130,6 +130,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             self._registry, Services({AttributeHost: self._attributes}), self._publish
         )
         self._transitions = asyncio.Lock()
+        self._attributes.inherit()
         try:
             _refuse_path(self.exchanges_config_path)
             await self._connector.configure(self.exchanges_json)
@@ -137,7 +138,10 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             self._fault = f"The device properties cannot be used:\n{error}"
             logger.error("%s", self._fault)  # noqa: TRY400 - a user's mistake has no trace
         self._publish()
-        self._refreshing = asyncio.create_task(self._refresh())
+        self._tasks = [
+            asyncio.create_task(self._refresh()),
+            asyncio.create_task(self._attributes.disown()),
+        ]
 
     def delete_device(self) -> None:
         """Stop everything within a bounded time and remove the dynamic attributes."""
@@ -152,7 +156,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         super().delete_device()
 
     async def _end(self) -> None:
-        self._refreshing.cancel()
+        for task in self._tasks:
+            task.cancel()
         try:
             async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
                 await self._connector.shut_down()
@@ -161,7 +166,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             await self._connector.abort()
         try:
             # A device that is restarted inherits attributes whose read methods are gone.
-            await self._attributes.reconcile(())
+            await self._attributes.close()
         except tango.DevFailed as error:
             # When the whole server restarts Tango has forgotten the device already.
             logger.debug("attributes were not removed: %s", describe(error))
@@ -329,12 +334,11 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     async def wake_subscribers(self, names: Sequence[str]) -> None:
         """Let subscribers of attributes that existed before hear them again."""
         util = tango.Util.instance()
-        admin = util.get_dserver_device().get_name()
-        if util.is_svr_starting():
-            return
+        while util.is_svr_starting():  # noqa: ASYNC110 - Tango does not tell when it is done
+            await asyncio.sleep(0.1)
         host, port = get_server_host_port()
-        trl = f"tango://{host}:{port}/{admin}#dbase=no"
-        await wake_subscribers(trl, self.get_name(), list(names))
+        admin = f"tango://{host}:{port}/{util.get_dserver_device().get_name()}#dbase=no"
+        await wake_subscribers(admin, self.get_name(), list(names))
 
 
 def _in_parts(local: LocalAttribute) -> tuple[Any, ...]:
