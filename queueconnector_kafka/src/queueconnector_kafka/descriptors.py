@@ -29,30 +29,10 @@ DEFAULT_PORT: Final = 9092
 DEFAULT_ENCODING: Final = "python"
 """How values stand in messages when no encoding is given; of bytes it would be a mere label."""
 
-_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)"
-_SERVER = re.compile(rf"{_HOST}(?::(\d{{1,5}}))?")
-_SERVER_WITH_PORT = re.compile(rf"{_HOST}:\d{{1,5}}")
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-
-
-def _check_servers(_: object, __: object, servers: tuple[str, ...]) -> None:
-    if not servers:
-        raise ConfigError.at("servers", "found none; give at least one server, host or host:port")
-    for server in _separate(servers):
-        match = _SERVER.fullmatch(server)
-        if match is None or not 0 < int(match[1] or DEFAULT_PORT) < 65536:
-            raise ConfigError.at(
-                "servers", f"found {server!r}; a server is host or host:port, without a scheme"
-            )
-
-
-def _check_topic(_: object, __: object, topic: str) -> None:
-    if _TOPIC.fullmatch(topic) is None or topic in {".", ".."}:
-        raise ConfigError.at(
-            "topic",
-            f"found {topic!r}; the name of a topic has 1 to 249 letters (a-z, A-Z), digits, "
-            "dots, underscores and hyphens, and is neither . nor ..",
-        )
+_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\x00-\x20,:/\[\]]+)"
+_PORT = r"(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_SERVER = rf"{_HOST}(?::{_PORT})?"
+_SERVER_WITH_PORT = re.compile(rf"{_HOST}:[0-9]+")
 
 
 def _refuse_timestamps(_: object, __: object, options: dict[str, Any] | None) -> None:
@@ -68,8 +48,15 @@ def _separate(servers: Iterable[str]) -> list[str]:
     return [part.strip() for server in servers for part in server.split(",")]
 
 
+Server = Annotated[
+    str,
+    Meta(
+        description="host or host:port, without a scheme; several with commas between them",
+        pattern=rf"^ *{_SERVER}(?: *, *{_SERVER})* *$",
+    ),
+]
 Servers = Annotated[
-    tuple[str, ...],
+    tuple[Server, ...],
     OneOrMany(),
     Meta(
         description="The broker to ask first, or a list of them, as host or host:port (a host "
@@ -78,7 +65,13 @@ Servers = Annotated[
     ),
 ]
 Topic = Annotated[
-    str, Meta(description="The name of the topic: letters, digits, dots, underscores, hyphens.")
+    str,
+    Meta(
+        description="The name of the topic: 1 to 249 letters (a-z, A-Z), digits, dots, underscores "
+        "and hyphens; neither . nor ..",
+        pattern=r"^(?:\.*[a-zA-Z0-9_-][a-zA-Z0-9._-]*|\.{3,})$",
+        max_length=249,
+    ),
 ]
 
 
@@ -86,8 +79,8 @@ Topic = Annotated[
 class TopicOptions:
     """The options that both ends share."""
 
-    servers: Servers = attrs.field(validator=_check_servers)
-    topic: Topic = attrs.field(validator=_check_topic)
+    servers: Servers
+    topic: Topic
     encoding: Annotated[
         str | None,
         Meta(
