@@ -35,14 +35,6 @@ _SERVER = rf"{_HOST}(?::{_PORT})?"
 _SERVER_WITH_PORT = re.compile(rf"{_HOST}:[0-9]+")
 
 
-def _refuse_timestamps(_: object, __: object, options: dict[str, Any] | None) -> None:
-    if options is not None:
-        raise ConfigError.at(
-            "timestamp_options",
-            "not yet available; leave it out, then a message has the time when it was written",
-        )
-
-
 def _separate(servers: Iterable[str]) -> list[str]:
     """The servers one by one: Kafka's own tools write several in one text, with commas."""
     return [part.strip() for server in servers for part in server.split(",")]
@@ -149,8 +141,13 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
     timestamp_options: Annotated[
         dict[str, Any] | None,
         Meta(description="Not yet available: must be null. Messages have the time of writing."),
-    ] = attrs.field(default=None, validator=_refuse_timestamps)
+    ] = None
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
+        if self.timestamp_options is not None:
+            raise ConfigError.at(
+                "timestamp_options",
+                "not yet available; leave it out, then a message has the time when it was written",
+            )
         self.codec(spec, registry)
