@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
+from packaging.requirements import Requirement
 
 from workspace import ROOT
 
@@ -37,13 +38,19 @@ class Environment:
     def create(
         cls, folder: Path, wheels: Iterable[Path], requirements: Sequence[str]
     ) -> Environment:
-        """Install `requirements`; what is among `wheels` comes from there and nowhere else."""
+        """Install `requirements`, which are among `wheels`, and what they depend on.
+
+        Whatever is among `wheels` comes from there, and is not even looked for in an index.
+        """
         if folder.is_relative_to(ROOT):
             raise ValueError(f"{folder} is inside the checkout")
         (folder / "work").mkdir(parents=True)
         constraints = folder / "constraints.txt"
-        ours = "".join(f"{distribution_of(wheel)} @ {wheel.as_uri()}\n" for wheel in wheels)
+        places = {distribution_of(wheel): wheel.as_uri() for wheel in wheels}
+        ours = "".join(f"{name} @ {place}\n" for name, place in places.items())
         constraints.write_text((ROOT / "constraints.txt").read_text() + ours)
+        # pip does not look for `name[extra]` where a constraint says that `name` is.
+        direct = [f"{text} @ {places[Requirement(text).name]}" for text in requirements]
         environment = cls(folder)
         python = environment.command("python")
         beside = shutil.which("uv", path=str(Path(sys.executable).parent))
@@ -53,7 +60,7 @@ class Environment:
         else:
             environment.call([sys.executable, "-m", "venv", str(folder / "v")])
             install = [python, "-m", "pip", "install", "--quiet"]
-        environment.call([*install, "--constraint", str(constraints), *requirements])
+        environment.call([*install, "--constraint", str(constraints), *direct])
         return environment
 
     @property
