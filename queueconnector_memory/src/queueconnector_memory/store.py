@@ -11,14 +11,15 @@ __all__ = ("records", "reset", "wait_for")
 
 _batches: defaultdict[str, list[Batch]] = defaultdict(list)
 _counts: defaultdict[str, int] = defaultdict(int)
-_added: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+_waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
 
 def add(key: str, batch: Batch) -> None:
     """Append the records of a batch."""
     _batches[key].append(batch)
     _counts[key] += len(batch)
-    _added[key].set()
+    for added in _waiting[key]:
+        added.set()
 
 
 def count(key: str) -> int:
@@ -36,17 +37,22 @@ async def wait_for(key: str, number: int, timeout_s: float = 10) -> list[Record]
 
     Raises `TimeoutError` when they are not there within `timeout_s` seconds.
     """
-    async with asyncio.timeout(timeout_s):
-        while count(key) < number:
-            _added[key].clear()
-            await _added[key].wait()
+    # An event belongs to the loop that waits for it; the store outlives loops.
+    added = asyncio.Event()
+    _waiting[key].add(added)
+    try:
+        async with asyncio.timeout(timeout_s):
+            while count(key) < number:
+                added.clear()
+                await added.wait()
+    finally:
+        _waiting[key].discard(added)
     return records(key)
 
 
 def reset(key: str | None = None) -> None:
-    """Forget the records under `key`, or all."""
+    """Forget the records under `key`, or all; who waits for records goes on waiting."""
     keys = list(_batches) if key is None else [key]
     for name in keys:
         _batches.pop(name, None)
         _counts.pop(name, None)
-        _added.pop(name, None)
