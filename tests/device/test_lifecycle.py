@@ -183,9 +183,9 @@ def test_a_wrong_configuration_is_refused_with_its_place_and_what_runs_still_run
     server: ConnectorServer, make_exchange: MakeExchange, text: str, told: str
 ) -> None:
     server.configure(make_exchange(**ENDLESS, name="x"))
+    listener = server.listen("x")
     server.proxy().Start()
     server.wait_for_state("ON")
-    listener = server.listen("x")
     error = refusal(lambda: server.proxy().Configure(text))
     assert error.reason == "QueueConnector_ConfigError"
     assert told in error.desc
@@ -194,8 +194,7 @@ def test_a_wrong_configuration_is_refused_with_its_place_and_what_runs_still_run
     assert server.attributes() == {"x"}
     already = len(listener.heard)
     heard = listener.wait_for(lambda values: len(values) > already + 5)
-    numbers = [value for value in heard if value is not None]
-    assert numbers == [numbers[0] + step for step in range(len(numbers))]
+    assert heard == [None, *range(1, len(heard))]
 
 
 def test_all_problems_are_told_at_once(server: ConnectorServer) -> None:

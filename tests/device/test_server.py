@@ -143,7 +143,7 @@ def test_a_restart_while_it_streams_ends_the_streams(
     server.wait_for_state("ON")
     server.proxy().Init()
     server.wait_for_state("STANDBY")
-    assert server.attributes() == set()
+    server.process.wait_until(lambda: not server.attributes(), 10, "the end of the restart")
     server.configure(make_exchange([1], "x"))
     server.proxy().Start()
     server.process.wait_until(lambda: server.read("x").value == 1, 5, "the value")

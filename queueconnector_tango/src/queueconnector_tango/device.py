@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -163,7 +164,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
                 await self._connector.shut_down()
         except TimeoutError:
             logger.warning("not all was delivered within %s s", SHUTDOWN_TIMEOUT_S)
-            await self._connector.abort()
+            with contextlib.suppress(StateError):
+                await self._connector.abort()
         try:
             # A device that is restarted inherits attributes whose read methods are gone.
             await self._attributes.close()
