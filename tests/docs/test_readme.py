@@ -52,7 +52,7 @@ def test_the_configuration_is_accepted(registry: Registry, device: Services) -> 
 def test_the_errors_are_those_that_it_gives(registry: Registry, device: Services) -> None:
     (text,) = blocks("json")
     misspelt = text.replace('"attribute_name": "pointing', '"atribute_name": "pointing')
-    kafka_absent = registry.without("KafkaConsumerSource")
+    kafka_absent = registry.without("KafkaConsumerSource", "KafkaProducerSink")
     source = json.dumps(json.loads(text)["exchanges"][0]["source"])
     second = json.dumps({"exchanges": [json.loads(text)["exchanges"][1]] * 2})
     swapped = second.replace(json.dumps(json.loads(second)["exchanges"][0]["source"]), source)

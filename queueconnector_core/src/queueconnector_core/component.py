@@ -126,6 +126,10 @@ class ComponentType:
     aliases: tuple[str, ...] = ()
     requires: tuple[type, ...] = ()
     """Protocols of the host's services without which it cannot be built."""
+    former_names: Mapping[str, str] = attrs.field(factory=dict, hash=False)
+    """Names of it that are no longer accepted, each with what else is to be changed, if anything.
+
+    A name that is still accepted is an alias."""
 
     def __attrs_post_init__(self) -> None:
         if self.kind is ComponentKind.CODEC:

@@ -7,7 +7,7 @@ reading, the checks, the JSON schema, `queueconnector explain` and the reference
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import attrs
 from msgspec import Meta
@@ -34,6 +34,9 @@ class Descriptor:
     """Base of every descriptor; subclasses are frozen attrs classes."""
 
     __slots__ = ()
+
+    former_options: ClassVar[Mapping[str, str]] = {}
+    """Options of older releases that are refused, each with the reason and the way out."""
 
 
 class SourceDescriptor(Descriptor):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
+from typing import Final
 
 import attrs
 
@@ -15,6 +17,9 @@ from queueconnector_core.descriptors import Descriptor
 from queueconnector_core.errors import ConfigError, PluginError
 
 __all__ = ("Registry", "install_hints")
+
+_DROPPED_WORDS: Final = re.compile("Data|Descriptor")
+"""Words that type names lost in release 0.2.0 of the SKA LMC Queue Connector."""
 
 
 @cache
@@ -77,7 +82,7 @@ class Registry:
         """
         found = self.types.get((kind, name))
         if found is None:
-            raise ConfigError.at("", self._unknown(kind, name))
+            raise ConfigError.at("", self._renamed(kind, name) or self._unknown(kind, name))
         return found
 
     def of_descriptor(self, descriptor: type[Descriptor], kind: ComponentKind) -> ComponentType:
@@ -86,6 +91,18 @@ class Registry:
             if component.descriptor is descriptor:
                 return component
         raise ConfigError.at("", f"no {kind.value.lower()} is registered for {descriptor.__name__}")
+
+    def _renamed(self, kind: ComponentKind, name: str) -> str | None:
+        """The answer to a name of older releases."""
+        for component in self.walk(kind):
+            if name in component.former_names:
+                change = component.former_names[name]
+                text = f"{_word(kind)} {name!r} is now called {component.name!r}"
+                return f"{text}; {change}" if change else text
+        bare = _DROPPED_WORDS.sub("", name)
+        if bare != name and ((kind, bare) in self.types or bare in install_hints()):
+            return f"{_word(kind)} {name!r} is now called {bare!r}"
+        return None
 
     def _unknown(self, kind: ComponentKind, name: str) -> str:
         text = f"unknown {_word(kind)} {name!r}"

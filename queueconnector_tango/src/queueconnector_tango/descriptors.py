@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final
 
 import attrs
 from msgspec import Meta
@@ -82,6 +82,12 @@ Stateless = Annotated[
         "False: a device that is away when the exchange starts is a fault."
     ),
 ]
+# What release 4.0.0 of the SKA LMC Queue Connector dropped.
+_READ_ONLY: Final = {"access": "the attributes of sinks are read-only; leave it out"}
+_NOT_POLLED: Final = dict.fromkeys(
+    ("poll_period", "abs_change", "rel_change"),
+    "attributes are not polled, each new value is pushed as a change event; leave it out",
+)
 _TRL = re.compile(r"(tango://[^/\s]+/)?[^/\s#]+/[^/\s#]+/[^/\s#]+(#dbase=(no|yes))?")
 
 
@@ -163,6 +169,8 @@ class TangoPointingSubscriptionSourceDescriptor(TangoSubscriptionSourceDescripto
 class TangoLocalAttributeSinkDescriptor(SinkDescriptor):
     """Each record becomes the value of one attribute of the connector's device."""
 
+    former_options: ClassVar[Mapping[str, str]] = _READ_ONLY | _NOT_POLLED
+
     attribute_name: AttributeName
     default_value: DefaultValue = None
     string_encoding: TextEncoding = "utf-8"
@@ -184,6 +192,8 @@ class TangoLocalAttributeSinkDescriptor(SinkDescriptor):
 @attrs.frozen
 class TangoArrayScatterAttributeSinkDescriptor(SinkDescriptor):
     """Each array is split along one axis, one attribute for each part."""
+
+    former_options: ClassVar[Mapping[str, str]] = _READ_ONLY
 
     attribute_names: Annotated[
         list[str], Meta(description="One attribute for each part, in order.", min_length=1)
@@ -218,6 +228,8 @@ class TangoArrayScatterAttributeSinkDescriptor(SinkDescriptor):
 @attrs.frozen
 class TangoAttributeDescriptor:
     """One attribute of an object scatter sink."""
+
+    former_options: ClassVar[Mapping[str, str]] = _READ_ONLY
 
     attribute_name: AttributeName
     dtype: Annotated[Any, DtypeLiteral(), Meta(description="The dtype of the attribute.")]

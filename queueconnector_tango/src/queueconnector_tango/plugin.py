@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from queueconnector_core.component import BuildContext, ComponentKind, ComponentType, Guarantee
@@ -40,7 +40,13 @@ def _pointing(
     return TangoSubscriptionSource(descriptor, context, make_row)
 
 
-def _sink(name: str, factory: Any, descriptor: Any, *aliases: str) -> ComponentType:
+def _sink(
+    name: str,
+    factory: Any,
+    descriptor: Any,
+    *aliases: str,
+    former_names: Mapping[str, str] | None = None,
+) -> ComponentType:
     return ComponentType(
         name,
         ComponentKind.SINK,
@@ -49,6 +55,7 @@ def _sink(name: str, factory: Any, descriptor: Any, *aliases: str) -> ComponentT
         guarantee=Guarantee.AT_MOST_ONCE,
         aliases=aliases,
         requires=(AttributeHost,),
+        former_names=former_names or {},
     )
 
 
@@ -73,6 +80,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         "TangoLocalAttributeSink",
         TangoLocalAttributeSink,
         TangoLocalAttributeSinkDescriptor,
+        "TangoAttributeSink",
     )
     yield _sink(
         "TangoArrayScatterAttributeSink",
@@ -85,4 +93,8 @@ def queueconnector_components() -> Iterable[ComponentType]:
         "TangoObjectScatterAttributeSink",
         TangoObjectScatterAttributeSink,
         TangoObjectScatterAttributeSinkDescriptor,
+        former_names={
+            "TangoJsonScatterAttributeSink": "for JSON out of Kafka give the exchange dtype "
+            '"object" and the source encoding "json"'
+        },
     )
