@@ -221,6 +221,26 @@ async def test_an_exchange_says_why_and_since_when_it_waits() -> None:
     await exchange.stop()
 
 
+async def test_of_two_far_ends_that_are_away_the_recovery_of_one_does_not_hide_the_other() -> None:
+    source = ScriptedSource(RetryableError("the source is away"), endless=True)
+    sink = RecordingSink()
+    exchange = exchange_of([source, ScriptedSource([1], Pause)], sink)
+    source.unreachable = None
+    await exchange.start()
+    source.unreachable = RetryableError("the source is away")
+    running = asyncio.create_task(exchange.run())
+    await until(lambda: source.starts > 2)
+    exchange.statistics.waiting(sink, "the sink is away")
+    exchange.statistics.recovered(sink)
+    waits = degraded(exchange)
+    running.cancel()
+    await asyncio.wait((running,))
+    await exchange.stop()
+    assert waits is not None
+    assert waits.text == "the source is away"
+    assert degraded(exchange) is None
+
+
 async def test_a_lost_source_is_connected_again_and_order_is_kept() -> None:
     source = ScriptedSource([1, 2], *away(), [3], *away(), [4])
     sink = RecordingSink()

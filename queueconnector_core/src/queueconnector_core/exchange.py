@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import stamina
 
@@ -53,7 +54,7 @@ class Exchange:
         self.statistics.consecutive_failures = 0
         components: tuple[Source | Sink, ...] = (*self._sinks, *self._sources)
         for component in components:
-            await self._retrying(component.start)
+            await self._retrying(component, component.start)
 
     async def run(self) -> None:
         """Stream until every source has ended.
@@ -96,7 +97,7 @@ class Exchange:
                 logger.exception("%s: %s failed to stop", self.name, type(component).__name__)
                 errors.append(error)
         self.statistics.abandon("the exchange was stopped before they were delivered")
-        self.statistics.recovered()
+        self.statistics.not_waiting()
         if errors:
             raise errors[0]
 
@@ -130,7 +131,7 @@ class Exchange:
         try:
             async with limit:
                 self._reconnecting.add(limit)
-                await self._retrying(source.start, lost)
+                await self._retrying(source, source.start, lost)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -162,31 +163,34 @@ class Exchange:
         try:
             await write()
         except RetryableError as error:
-            await self._retrying(write, error)
+            await self._retrying(sink, write, error)
 
     async def _retrying(
-        self, action: Callable[[], Awaitable[None]], failed: RetryableError | None = None
+        self,
+        component: Source | Sink,
+        action: Callable[[], Awaitable[None]],
+        failed: RetryableError | None = None,
     ) -> None:
         """Do it until it works or fails for good; the exchange is degraded meanwhile.
 
         `failed` is how a first try has ended already: the next one waits as after any other.
         """
         async for attempt in stamina.retry_context(
-            self._waiting, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
+            partial(self._waiting, component), attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
         ):
             with attempt:
                 if failed is not None and attempt.num == 1:
                     raise failed
                 await action()
-        self.statistics.recovered()
+        self.statistics.recovered(component)
 
-    def _waiting(self, error: Exception) -> bool | float:
+    def _waiting(self, component: Source | Sink, error: Exception) -> bool | float:
         """Whether to try again, and after how many seconds if the far end said so."""
         if not isinstance(error, RetryableError):
             return False
         if self.statistics.degraded is None:
             logger.warning("%s: %s; trying again", self.name, error)
-        self.statistics.waiting(str(error))
+        self.statistics.waiting(component, str(error))
         return True if error.retry_after_s is None else error.retry_after_s
 
 

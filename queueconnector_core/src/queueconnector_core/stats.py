@@ -41,9 +41,8 @@ class Statistics:
     dead_lettered: int = 0
     failures: deque[Failure] = attrs.field(factory=lambda: deque(maxlen=KEPT_FAILURES))
     """The latest reasons of dropped records."""
-    degraded: Failure | None = None
-    """Why, and since when, the exchange waits for a far end; None while it does not."""
     consecutive_failures: int = 0
+    _waits: dict[int, Failure] = attrs.field(factory=dict)
 
     @property
     def in_flight(self) -> int:
@@ -74,11 +73,23 @@ class Statistics:
             self.dropped += lost
             self.failures.append(Failure(f"{lost} records given up: {reason}"))
 
-    def waiting(self, reason: str) -> None:
-        """A far end is away; keeps the time when that began."""
-        since = self.degraded.time_s if self.degraded else time.time()
-        self.degraded = Failure(reason, since)
+    @property
+    def degraded(self) -> Failure | None:
+        """Why, and since when, the exchange waits for a far end; None while it does not.
 
-    def recovered(self) -> None:
-        """The far end is there again."""
-        self.degraded = None
+        Of several far ends that are away it is the one that has been so for the longest.
+        """
+        return min(self._waits.values(), key=lambda wait: wait.time_s, default=None)
+
+    def waiting(self, component: object, reason: str) -> None:
+        """The far end of a component is away; keeps the time when that began."""
+        known = self._waits.get(id(component))
+        self._waits[id(component)] = Failure(reason, known.time_s if known else time.time())
+
+    def recovered(self, component: object) -> None:
+        """The far end of a component is there again."""
+        self._waits.pop(id(component), None)
+
+    def not_waiting(self) -> None:
+        """The exchange rests: it waits for nobody."""
+        self._waits.clear()
