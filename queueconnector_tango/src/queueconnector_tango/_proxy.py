@@ -1,6 +1,6 @@
-"""The client side of Tango: subscriptions, and events as plain values.
+"""The client side of Tango: subscriptions, events as plain values, and attributes to write.
 
-The only module of the sources that imports tango. Every call that may block runs in a pool of
+The only module of the clients that imports tango. Every call that may block runs in a pool of
 threads that omniORB knows, so that a hung device never holds up the event loop.
 """
 
@@ -16,10 +16,18 @@ import attrs
 import tango
 from tango.utils import PyTangoThreadPoolExecutor
 
-from queueconnector_core.errors import FatalError, RetryableError
+from queueconnector_core.errors import FatalError, RecordError, RetryableError
 from queueconnector_core.record import Quality
 
-__all__ = ("Reading", "Outage", "Subscription", "read_event", "in_tango_thread", "wake_subscribers")
+__all__ = (
+    "Reading",
+    "Outage",
+    "Subscription",
+    "RemoteAttribute",
+    "read_event",
+    "in_tango_thread",
+    "wake_subscribers",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +38,36 @@ Event: TypeAlias = Any
 MISSED_EVENTS = "API_MissedEvents"
 WAKE_TRIES = 10
 UNSUBSCRIBE_TRIES = 3
+
+NOT_NOW = frozenset(
+    {
+        # Nobody answers.
+        "API_CantConnectToDevice",
+        "API_CantConnectToDatabase",
+        "API_CommunicationFailed",
+        "API_CorbaException",
+        "API_DeviceNotExported",
+        "API_DeviceTimedOut",
+        "API_ServerNotRunning",
+        # The device is busy, in a state in which it takes no value, or locked by another client.
+        "API_CommandTimedOut",
+        "API_AttrNotAllowed",
+        "API_DeviceLocked",
+        # The attribute is gone, or has become another one.
+        "API_AttrNotFound",
+        "API_AttrNotWritable",
+        "API_IncompatibleAttrDataType",
+    }
+)
+"""Reasons, anywhere in the stack of a Tango error, that are no refusal of the value itself. The
+class of the error does not tell: with a dead server it is plain DevFailed."""
+
+_FORMATS = {
+    tango.AttrDataFormat.SCALAR: 0,
+    tango.AttrDataFormat.SPECTRUM: 1,
+    tango.AttrDataFormat.IMAGE: 2,
+}
+_READ_ONLY = tango.AttrWriteType.READ
 
 _QUALITIES = {
     tango.AttrQuality.ATTR_VALID: Quality.VALID,
@@ -75,12 +113,17 @@ def describe(error: tango.DevFailed) -> str:
 
 
 def read_event(event: Event) -> Reading | Outage:
-    """What an event says."""
+    """What an event says; raises `FatalError` for an attribute of type DevEnum."""
     if event.err:
         first = event.errors[0]
         text = f"{first.reason}: {' '.join(first.desc.split())}"
         return Outage(text, first.reason == MISSED_EVENTS)
     attribute = event.attr_value
+    if attribute.type == tango.CmdArgType.DevEnum:
+        raise FatalError(
+            f"{event.attr_name} is of type DevEnum, which is not supported; "
+            "subscribe to an attribute of numbers or text"
+        )
     value = attribute.value
     if isinstance(value, tango.DevState):
         value = value.name
@@ -163,6 +206,59 @@ class Subscription:
             else:
                 return
         logger.warning("cannot unsubscribe from %s: %s", self.name, text)
+
+
+class RemoteAttribute:
+    """An attribute of another device, as that device has described it.
+
+    Finding and writing it blocks: only for `in_tango_thread`.
+    """
+
+    def __init__(self, device_name: str, attribute_name: str) -> None:
+        """Ask the device; raises `RetryableError` when it is away or lacks the attribute."""
+        self.name = f"{device_name.partition('#')[0]}/{attribute_name}"
+        try:
+            self._proxy = tango.DeviceProxy(device_name)
+            # With the description PyTango writes at once; by name it asks for it each time.
+            self._info = self._proxy.get_attribute_config(attribute_name)
+        except tango.DevFailed as error:
+            raise RetryableError(f"cannot find {self.name}: {describe(error)}") from None
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether clients may write it."""
+        return bool(self._info.writable != _READ_ONLY)
+
+    @property
+    def tango_type(self) -> str:
+        """Its type, such as `DevDouble`."""
+        return str(tango.CmdArgType.values[self._info.data_type].name)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The largest sizes, rows first; empty for a scalar."""
+        sizes = (self._info.max_dim_y, self._info.max_dim_x)
+        return sizes[2 - _FORMATS[self._info.data_format] :]
+
+    def write(self, value: Any) -> None:
+        """Write a value in Tango's form, and return when the device has confirmed it.
+
+        Raises `RecordError` when the device refuses the value, `RetryableError` when it did not
+        confirm it (after a time-out the value may arrive nevertheless) or takes none now.
+        """
+        try:
+            self._proxy.write_attribute(self._info, value)
+        except tango.DevFailed as error:
+            text = f"{self.name}: {describe(error)}"
+            if _is_refusal(error):
+                raise RecordError(text) from None
+            raise RetryableError(text) from None
+
+
+def _is_refusal(error: tango.DevFailed) -> bool:
+    """Whether the value is at fault, so that writing it again is in vain."""
+    too_large = "MARSHAL_MessageSize" in error.args[0].desc
+    return too_large or NOT_NOW.isdisjoint(part.reason for part in error.args)
 
 
 async def wake_subscribers(admin_device: str, device: str, attributes: list[str]) -> None:

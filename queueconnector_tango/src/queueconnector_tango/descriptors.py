@@ -23,6 +23,7 @@ __all__ = (
     "TangoSubscriptionSourceDescriptor",
     "TangoPointingSubscriptionSourceDescriptor",
     "TangoLocalAttributeSinkDescriptor",
+    "TangoRemoteAttributeSinkDescriptor",
     "TangoArrayScatterAttributeSinkDescriptor",
     "TangoAttributeDescriptor",
     "TangoObjectScatterAttributeSinkDescriptor",
@@ -110,7 +111,7 @@ def _check_device_name(name: str) -> None:
         )
 
 
-def _check_source_attribute(name: str) -> None:
+def _check_remote_attribute(name: str) -> None:
     if not name.strip() or "/" in name:
         raise ConfigError.at("", f"found {name!r}; allowed: the name of one attribute")
 
@@ -129,7 +130,7 @@ class TangoSubscriptionSourceDescriptor(SourceDescriptor):
         """Refuses what no attribute can carry, and events without a value."""
         with collect() as problems:
             problems.at("device_name", _check_device_name, self.device_name)
-            problems.at("attribute_name", _check_source_attribute, self.attribute_name)
+            problems.at("attribute_name", _check_remote_attribute, self.attribute_name)
             problems.at("etype", event_type, self.etype)
             problems.at("", self.check_spec, spec)
 
@@ -187,6 +188,32 @@ class TangoLocalAttributeSinkDescriptor(SinkDescriptor):
                 path="attribute_name",
             )
         ]  # fmt: skip
+
+
+@attrs.frozen
+class TangoRemoteAttributeSinkDescriptor(SinkDescriptor):
+    """Each record is written to an attribute of another Tango device.
+
+    Where the device is away or takes no value now the exchange waits and goes on; values that the
+    device refuses are dropped and counted.
+    """
+
+    device_name: DeviceName
+    attribute_name: Annotated[
+        str,
+        Meta(
+            description="The attribute of that device: writable, of the dtype and number of "
+            "dimensions of the exchange, and at least as large."
+        ),
+    ]
+    string_encoding: TextEncoding = "utf-8"
+
+    def check(self, spec: DataSpec, registry: Registry) -> None:
+        """Refuses dtypes and shapes that no attribute can carry."""
+        with collect() as problems:
+            problems.at("device_name", _check_device_name, self.device_name)
+            problems.at("attribute_name", _check_remote_attribute, self.attribute_name)
+            problems.at("", check_attribute, spec)
 
 
 @attrs.frozen

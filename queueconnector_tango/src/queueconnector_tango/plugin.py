@@ -7,13 +7,14 @@ from typing import Any
 
 from queueconnector_core.component import BuildContext, ComponentKind, ComponentType, Guarantee
 from queueconnector_core.hookspecs import hookimpl
-from queueconnector_core.protocols import Source
+from queueconnector_core.protocols import Sink, Source
 from queueconnector_tango import pointing
 from queueconnector_tango.descriptors import (
     TangoArrayScatterAttributeSinkDescriptor,
     TangoLocalAttributeSinkDescriptor,
     TangoObjectScatterAttributeSinkDescriptor,
     TangoPointingSubscriptionSourceDescriptor,
+    TangoRemoteAttributeSinkDescriptor,
     TangoSubscriptionSourceDescriptor,
 )
 from queueconnector_tango.host import AttributeHost
@@ -40,6 +41,12 @@ def _pointing(
     return TangoSubscriptionSource(descriptor, context, make_row)
 
 
+def _remote(descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContext) -> Sink:
+    from queueconnector_tango.remote_sink import TangoRemoteAttributeSink
+
+    return TangoRemoteAttributeSink(descriptor, context)
+
+
 def _sink(
     name: str,
     factory: Any,
@@ -61,7 +68,7 @@ def _sink(
 
 @hookimpl
 def queueconnector_components() -> Iterable[ComponentType]:
-    """Subscriptions to other devices, and attributes of the connector's own device."""
+    """Subscriptions to other devices, and attributes of the connector's and of other devices."""
     yield ComponentType(
         "TangoSubscriptionSource",
         ComponentKind.SOURCE,
@@ -81,6 +88,13 @@ def queueconnector_components() -> Iterable[ComponentType]:
         TangoLocalAttributeSink,
         TangoLocalAttributeSinkDescriptor,
         "TangoAttributeSink",
+    )
+    yield ComponentType(
+        "TangoRemoteAttributeSink",
+        ComponentKind.SINK,
+        _remote,
+        TangoRemoteAttributeSinkDescriptor,
+        guarantee=Guarantee.AT_LEAST_ONCE,
     )
     yield _sink(
         "TangoArrayScatterAttributeSink",
