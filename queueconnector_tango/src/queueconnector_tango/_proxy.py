@@ -121,7 +121,7 @@ def read_event(event: Event) -> Reading | Outage:
     attribute = event.attr_value
     if attribute.type == tango.CmdArgType.DevEnum:
         raise FatalError(
-            f"{event.attr_name} is of type DevEnum, which is not supported; "
+            f"{event.attr_name.partition('#')[0]} is of type DevEnum, which is not supported; "
             "subscribe to an attribute of numbers or text"
         )
     value = attribute.value
