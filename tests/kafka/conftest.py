@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -110,6 +110,10 @@ class Harness:
 
     def contents(self, topic: str, partition: int = 0) -> list[bytes]:
         """All values of a partition, read with librdkafka."""
+        return [message.value() or b"" for message in self.messages(topic, partition)]
+
+    def messages(self, topic: str, partition: int = 0) -> list[Message]:
+        """All messages of a partition, read with librdkafka."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.broker.bootstrap,
@@ -120,12 +124,12 @@ class Harness:
         try:
             _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=20)
             consumer.assign([TopicPartition(topic, partition, 0)])
-            values: list[bytes] = []
-            while len(values) < end:
-                messages = consumer.consume(min(end - len(values), 10_000), timeout=20)
-                assert messages, f"{len(values)} of {end} records came"
-                values += [message.value() or b"" for message in messages]
-            return values
+            found: list[Message] = []
+            while len(found) < end:
+                messages = consumer.consume(min(end - len(found), 10_000), timeout=20)
+                assert messages, f"{len(found)} of {end} records came"
+                found += messages
+            return found
         finally:
             consumer.close()
 

@@ -13,6 +13,7 @@ from queueconnector_core.component import ComponentKind, Guarantee, Services
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.plan import Plan, read_plan
 from queueconnector_core.registry import Registry
+from queueconnector_core.schema import json_schema
 from queueconnector_kafka.descriptors import (
     KafkaConsumerSourceDescriptor,
     KafkaProducerSinkDescriptor,
@@ -88,14 +89,147 @@ def test_a_wrong_option_is_refused_at_its_path(
     [
         ("message_max_bytes", 0, "at least 1"),
         ("message_max_bytes", 1.5, "an integer"),
-        ("timestamp_options", {"key": "time"}, "not yet available"),
+        ("timestamp_options", [], "allowed: an object or null"),
+        ("timestamp_options.keys", {"keys": "t"}, "did you mean 'key'"),
+        ("timestamp_options.key", {"key": 5}, "allowed: text or null"),
+        ("timestamp_options.reducer", {"reducer": "median"}, "mean"),
+        ("timestamp_options.slices", {"slices": 0}, "a list"),
+        ("timestamp_options.slices[1]", {"slices": [0, "1"]}, "an integer or a list"),
+        ("timestamp_options.slices[0]", {"slices": [1.5]}, "an integer or a list"),
+        ("timestamp_options.slices[0]", {"slices": [True]}, "an integer or a list"),
+        ("timestamp_options.slices[0]", {"slices": [[0, 1]]}, "at least 3"),
+        ("timestamp_options.slices[0]", {"slices": [[0, 1, 1, 1]]}, "at most 3"),
+        ("timestamp_options.slices[0][2]", {"slices": [[0, 1, "1"]]}, "an integer or null"),
+        ("timestamp_options.slices[0][2]", {"slices": [[0, 1, 0]]}, "a step is not zero"),
     ],
 )
 def test_a_wrong_option_of_the_sink_alone(
     registry: Registry, option: str, value: Any, answer: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"exchanges\[0\]\.sink\.{option}: .*{answer}"):
-        planned(registry, "sink", **{option: value})
+    with pytest.raises(ConfigError) as refused:
+        planned(registry, "sink", **{option.split(".", 1)[0]: value})
+    (problem,) = refused.value.problems
+    assert problem.path == f"exchanges[0].sink.{option}"
+    assert answer in problem.message
+
+
+ROW = [["name", "U8"], ["time", "datetime64[ns]"], ["track", "float64", [3]], ["good", "bool"]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "options"),
+    [
+        ("int64", [], {}),
+        ("float32", [], {"reducer": "mean"}),
+        ("datetime64[us]", [], {}),
+        ("int64", [1, 1], {}),
+        ("int64", [3, 4], {"slices": [0, -4]}),
+        ("int64", [3, 4], {"slices": [2.0, [3, None, None]]}),
+        ("int64", [3, 4], {"slices": [[None, None, 2], 0], "reducer": "min"}),
+        ("int64", [3, 4], {"reducer": "max"}),
+        ("int64", [-1], {}),
+        ("int64", [-1, 4], {"slices": [7, 0]}),
+        ("int64", [-1], {"slices": [[0, 9, 1]]}),
+        (ROW, [], {"key": "time"}),
+        (ROW, [64], {"key": "time", "slices": [0]}),
+        (ROW, [-1], {"key": "time", "reducer": "max"}),
+        (ROW, [], {"key": "track", "slices": [0]}),
+        (ROW, [64], {"key": "track", "slices": [0, 2]}),
+        ("object", [], {}),
+        ("object", [], {"key": "time", "slices": [0, [0, 1, 1]]}),
+    ],
+)
+def test_time_stamps_can_stand_in(
+    registry: Registry, dtype: Any, shape: list[int], options: dict[str, Any]
+) -> None:
+    exchange = {"dtype": dtype, "shape": shape}
+    plan = planned(registry, "sink", exchange, timestamp_options=options)
+    descriptor = plan.groups["default"][0].sinks[0].descriptor
+    assert isinstance(descriptor, KafkaProducerSinkDescriptor)
+    found = descriptor.timestamp_options
+    assert found is not None
+    assert (found.key, found.reducer) == (options.get("key"), options.get("reducer"))
+    assert json.loads(json.dumps(found.slices)) == options.get("slices", [])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "options", "path", "answer"),
+    [
+        ("str", [], {}, "", "dtype str is no time; allowed: integers and floats"),
+        ("bytes", [], {}, "", "dtype bytes is no time"),
+        ("bool", [2], {"slices": [0]}, "", "dtype bool is no time"),
+        ("complex128", [], {}, "", "dtype complex128 is no time"),
+        ("int64", [], {"key": "time"}, ".key", "found 'time', but dtype int64 has no fields"),
+        ("str", [], {"key": "time"}, ".key", "has no fields"),
+        (ROW, [], {}, ".key", "allowed: name, time, track, good"),
+        (ROW, [], {"key": "tine"}, ".key", "did you mean 'time'?"),
+        (ROW, [], {"key": "name"}, ".key", "dtype U8 is no time"),
+        (ROW, [], {"key": "good"}, ".key", "dtype bool is no time"),
+        ([["in", ROW]], [], {"key": "in"}, ".key", "is no time"),
+        ("int64", [], {"slices": [0]}, ".slices", "found 1, shape [] has 0 dimensions"),
+        ("int64", [3, 4], {"slices": [0]}, ".slices", "found 1, shape [3, 4] has 2"),
+        (ROW, [64], {"key": "track", "slices": [0]}, ".slices", "shape [64, 3]"),
+        ("int64", [3, 4], {"slices": [3, 0]}, ".slices[0]", "found 3; the dimension has the size"),
+        ("int64", [3, 4], {"slices": [0, -5]}, ".slices[1]", "found -5"),
+        ("int64", [3], {"slices": [[3, None, None]]}, ".slices[0]", "leaves nothing"),
+        ("int64", [0], {"reducer": "max"}, ".slices", "leaves nothing"),
+        ("int64", [3, 4], {}, ".reducer", "12 times are left"),
+        ("int64", [3, 4], {"slices": [0, [0, 2, 1]]}, ".reducer", "2 times are left"),
+        ("int64", [-1, 4], {"slices": [[0, 1, 1], [0, 3, 1]]}, ".reducer", "3 times are left"),
+        (ROW, [], {"key": "track"}, ".reducer", "3 times are left"),
+        ("object", [], {"slices": [[0, 0, 0]]}, ".slices[0][2]", "not zero"),
+    ],
+)
+def test_time_stamps_that_no_value_has_are_refused(
+    registry: Registry,
+    dtype: Any,
+    shape: list[int],
+    options: dict[str, Any],
+    path: str,
+    answer: str,
+) -> None:
+    exchange = {"dtype": dtype, "shape": shape}
+    with pytest.raises(ConfigError) as refused:
+        planned(registry, "sink", exchange, timestamp_options=options)
+    (problem,) = refused.value.problems
+    assert problem.path == f"exchanges[0].sink.timestamp_options{path}"
+    assert answer in problem.message
+
+
+def test_all_wrong_slices_and_a_wrong_encoding_are_told_at_once(registry: Registry) -> None:
+    exchange = {"dtype": "int64", "shape": [3, 4]}
+    options = {"slices": [3, 4]}
+    with pytest.raises(ConfigError) as refused:
+        planned(registry, "sink", exchange, encoding="utf-8", timestamp_options=options)
+    assert [
+        problem.path.removeprefix("exchanges[0].sink.") for problem in refused.value.problems
+    ] == [
+        "encoding",
+        "timestamp_options.slices[0]",
+        "timestamp_options.slices[1]",
+    ]
+
+
+def test_time_stamps_follow_the_pipe(registry: Registry) -> None:
+    window = {"dtype": ROW, "pipe": {"type": "BufferWithTimePipe", "timespan": 1}}
+    planned(registry, "sink", window, timestamp_options={"key": "time", "reducer": "max"})
+    planned(registry, "sink", window, timestamp_options={"key": "time", "slices": [-1]})
+    with pytest.raises(ConfigError, match=r"found 2, shape \[-1\] has 1 dimensions"):
+        planned(registry, "sink", window, timestamp_options={"key": "time", "slices": [-1, 0]})
+
+
+def test_the_schema_knows_the_options_of_time_stamps(registry: Registry) -> None:
+    schema = json_schema(registry)["$defs"]["TimestampOptions"]
+    properties = schema["properties"]
+    index, bounds = properties["slices"]["items"]["anyOf"]
+    assert index == {"type": "integer"}
+    assert (bounds["type"], bounds["minItems"], bounds["maxItems"]) == ("array", 3, 3)
+    assert bounds["items"] == {"type": ["integer", "null"]}
+    assert properties["key"]["type"] == ["string", "null"]
+    assert {"enum": ["min", "max", "mean"]} in properties["reducer"]["anyOf"]
+    defaults = {name: option["default"] for name, option in properties.items()}
+    assert json.loads(json.dumps(defaults)) == {"slices": [], "key": None, "reducer": None}
+    assert schema["additionalProperties"] is False
 
 
 @pytest.mark.parametrize("value", [0, 5001])

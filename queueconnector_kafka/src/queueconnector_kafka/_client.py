@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice, repeat
 from typing import Any, Final, Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition, errors
@@ -20,7 +21,14 @@ from queueconnector_core.errors import FatalError, QueueConnectorError, Retryabl
 from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor, TopicOptions
 
-__all__ = ("Consumer", "KafkaRecord", "MessageTooLargeError", "Producer", "RecordBatch")
+__all__ = (
+    "Consumer",
+    "KafkaRecord",
+    "MessageTooLargeError",
+    "Producer",
+    "RecordBatch",
+    "TimestampRefusedError",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +57,6 @@ _FATAL: Final = (
     errors.UnsupportedSaslMechanismError,
     errors.InvalidTopicError,
     errors.InvalidRequiredAcksError,
-    errors.InvalidTimestampError,
     errors.PolicyViolationError,
     errors.SecurityDisabled,
     errors.UnsupportedVersionError,
@@ -82,10 +89,19 @@ class MessageTooLargeError(QueueConnectorError):
     """The broker refused a record batch for its size, in all its records or in its only one."""
 
 
+class TimestampRefusedError(FatalError):
+    """The topic refused a record batch for the time stamp of one of its records.
+
+    It is fatal where the time stamps are those of writing: a clock is wrong.
+    """
+
+
 def _translated(error: BaseException, doing: str) -> Exception:
     """What the runner needs to know of an error of aiokafka; any other error stays as it is."""
     if isinstance(error, _TOO_LARGE):
         return MessageTooLargeError(f"{doing}: {error}")
+    if isinstance(error, errors.InvalidTimestampError):
+        return TimestampRefusedError(f"{doing}: {error}")
     if isinstance(error, _FATAL):
         return FatalError(f"{doing}: {error}")
     if isinstance(error, errors.KafkaError | TimeoutError | OSError):
@@ -287,17 +303,21 @@ class Producer:
         except errors.KafkaError as error:
             raise _translated(error, f"cannot write {self._options.where}") from None
 
-    def pack(self, values: Sequence[bytes], first: int) -> tuple[RecordBatch, int]:
+    def pack(
+        self, values: Sequence[bytes], first: int, times_ms: Sequence[int] | None = None
+    ) -> tuple[RecordBatch, int]:
         """A record batch of values from index `first` on, and the index of the next value.
 
-        It takes as many as fit, at least one, all with the present time as time stamp.
+        It takes as many as fit, at least one. `times_ms` has the time stamp of each value, in ms
+        since the Unix epoch; without them it is the present time.
         """
         record_batch = self._aiokafka.create_batch()
         append = record_batch.append
-        timestamp_ms = time.time_ns() // 1_000_000
-        index = first
-        for index in range(first, len(values)):
-            if append(timestamp=timestamp_ms, key=None, value=values[index]) is None:
+        times: Iterable[int] = repeat(time.time_ns() // 1_000_000)
+        if times_ms is not None:
+            times = islice(times_ms, first, None)
+        for index, time_ms in zip(range(first, len(values)), times, strict=False):
+            if append(timestamp=time_ms, key=None, value=values[index]) is None:
                 return record_batch, index
         record_batch.close()
         return record_batch, len(values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import attrs
 from msgspec import Meta
@@ -12,9 +12,10 @@ from msgspec import Meta
 from queueconnector_core.codecs import resolve_codec
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDescriptor
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.protocols import Codec
 from queueconnector_core.registry import Registry
+from queueconnector_kafka.timestamps import TimestampOptions
 
 __all__ = (
     "KafkaConsumerSourceDescriptor",
@@ -139,15 +140,24 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         ),
     ] = 1048576
     timestamp_options: Annotated[
-        dict[str, Any] | None,
-        Meta(description="Not yet available: must be null. Messages have the time of writing."),
+        TimestampOptions | None,
+        Meta(
+            description="Where the time stamp of a message stands in its value; null: it is the "
+            "time of writing."
+        ),
     ] = None
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
-        """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
+        """Raise `ConfigError` when values of `spec` have no place in the encoding, or no time."""
+        problems: list[Problem] = []
+        try:
+            self.codec(spec, registry)
+        except ConfigError as error:
+            problems += error.problems
         if self.timestamp_options is not None:
-            raise ConfigError.at(
-                "timestamp_options",
-                "not yet available; leave it out, then a message has the time when it was written",
-            )
-        self.codec(spec, registry)
+            try:
+                self.timestamp_options.check(spec)
+            except ConfigError as error:
+                problems += error.under("timestamp_options").problems
+        if problems:
+            raise ConfigError(problems)

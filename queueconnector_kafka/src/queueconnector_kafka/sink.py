@@ -12,8 +12,14 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
 from queueconnector_kafka._bulk import apply
-from queueconnector_kafka._client import MessageTooLargeError, Producer, RecordBatch
+from queueconnector_kafka._client import (
+    MessageTooLargeError,
+    Producer,
+    RecordBatch,
+    TimestampRefusedError,
+)
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
+from queueconnector_kafka.timestamps import extractor
 
 __all__ = ("KafkaProducerSink",)
 
@@ -53,6 +59,8 @@ class KafkaProducerSink:
         self._descriptor = descriptor
         codec = descriptor.codec(context.spec, context.registry)
         self._encode = codec.encoder(context.spec)
+        options = descriptor.timestamp_options
+        self._time_of = None if options is None else extractor(options)
         self._producer: Producer | None = None
         self._lane = 0
         self._unfinished: _Delivery | None = None
@@ -74,7 +82,8 @@ class KafkaProducerSink:
     async def write(self, batch: Batch) -> None:
         """Encode and send all values; return when they are confirmed.
 
-        Raises `RecordErrors` for values that the encoding or the size forbids, `RetryableError`
+        Raises `RecordErrors` for values that have no place in the encoding, the size or the topic,
+        or no time stamp where their own is asked for, `RetryableError`
         when the brokers did not confirm: the same batch written again is continued with what was
         not confirmed (it may have arrived: then it is there twice), `FatalError` when writing is
         forbidden. After `stop` it warns and writes nothing.
@@ -119,19 +128,28 @@ class KafkaProducerSink:
                     )
             indices = [index for index in indices if index not in failures]
             encoded = [value for value in encoded if len(value) <= limit]
-        return _Delivery(batch, list(self._packed(producer, encoded, indices)), failures)
+        times_ms: list[int] | None = None
+        if self._time_of is not None:
+            times_ms, timeless = apply(self._time_of, [batch.values[n] for n in indices])
+            if timeless:
+                failures |= {indices[place]: error for place, error in timeless.items()}
+                kept = [place for place in range(len(indices)) if place not in timeless]
+                indices = [indices[place] for place in kept]
+                encoded = [encoded[place] for place in kept]
+        return _Delivery(batch, list(self._packed(producer, encoded, times_ms, indices)), failures)
 
     def _packed(
         self,
         producer: Producer,
         encoded: Sequence[bytes],
+        times_ms: Sequence[int] | None,
         indices: Sequence[int],
         lane: int | None = None,
     ) -> Iterator[_Parcel]:
         """The values in record batches, each on the next lane, or all on the given one."""
         first = 0
         while first < len(encoded):
-            record_batch, after = producer.pack(encoded, first)
+            record_batch, after = producer.pack(encoded, first, times_ms)
             yield _Parcel(indices[first:after], record_batch, self._lane if lane is None else lane)
             self._lane += lane is None
             first = after
@@ -150,7 +168,11 @@ class KafkaProducerSink:
         errors: list[Exception] = []
         for parcel, result in zip(sent.values(), results, strict=True):
             if isinstance(result, MessageTooLargeError):
-                left += self._halved(producer, delivery, parcel, result)
+                reason = f"larger than the topic allows: {result}"
+                left += self._halved(producer, delivery, parcel, reason)
+            elif self._time_of is not None and isinstance(result, TimestampRefusedError):
+                reason = f"the topic refuses the time stamp: {result}"
+                left += self._halved(producer, delivery, parcel, reason)
             elif result is not None:
                 left.append(parcel)
                 errors.append(result)
@@ -163,15 +185,15 @@ class KafkaProducerSink:
         producer: Producer,
         delivery: _Delivery,
         parcel: _Parcel,
-        refusal: MessageTooLargeError,
+        reason: str,
     ) -> Iterator[_Parcel]:
-        """Two parcels where the topic allows less than ours; a value alone is a failure."""
+        """Two parcels where the topic refused all for some; a value alone is a failure."""
         if len(parcel.indices) == 1:
-            delivery.failures[parcel.indices[0]] = RecordError(
-                f"larger than the topic allows: {refusal}"
-            )
+            delivery.failures[parcel.indices[0]] = RecordError(reason)
             return
         middle = len(parcel.indices) // 2
         for part in (parcel.indices[:middle], parcel.indices[middle:]):
-            encoded = [self._encode(delivery.batch.values[index]) for index in part]
-            yield from self._packed(producer, encoded, part, parcel.lane)
+            values = [delivery.batch.values[index] for index in part]
+            encoded = [self._encode(value) for value in values]
+            times_ms = self._time_of and [self._time_of(value) for value in values]
+            yield from self._packed(producer, encoded, times_ms, part, parcel.lane)
