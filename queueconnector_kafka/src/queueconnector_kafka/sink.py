@@ -82,11 +82,11 @@ class KafkaProducerSink:
     async def write(self, batch: Batch) -> None:
         """Encode and send all values; return when they are confirmed.
 
-        Raises `RecordErrors` for values that have no place in the encoding, the size or the topic,
-        or no time stamp where their own is asked for, `RetryableError`
-        when the brokers did not confirm: the same batch written again is continued with what was
-        not confirmed (it may have arrived: then it is there twice), `FatalError` when writing is
-        forbidden. After `stop` it warns and writes nothing.
+        Raises `RecordErrors` for values that the encoding, the size or the topic forbids, or in
+        which the time stamp that is asked for is not found, `RetryableError` when the brokers did
+        not confirm: the same batch written again is continued with what was not confirmed (it may
+        have arrived: then it is there twice), `FatalError` when writing is forbidden. After `stop`
+        it warns and writes nothing.
         """
         async with self._writing:
             if self._producer is None:
