@@ -135,6 +135,19 @@ async def test_sinks_start_before_sources_and_stop_after_them() -> None:
     assert events == ["sink started", "source starts", "source stopped", "sink stops"]
 
 
+async def test_many_sources_start_at_once() -> None:
+    waiting = [ScriptedSource([number], failures=away()) for number in range(3)]
+    waiting[0].unreachable = RetryableError(AWAY)
+    exchange = exchange_of(waiting, RecordingSink())
+    starting = asyncio.create_task(exchange.start())
+    await until(lambda: all(source.starts > 1 for source in waiting))
+    waiting[0].unreachable = None
+    await starting
+    await exchange.run()
+    await exchange.stop()
+    assert exchange.statistics.delivered == 3
+
+
 async def test_an_exchange_runs_again_after_it_was_stopped() -> None:
     source, sink = ScriptedSource([1], FatalError("broken"), [2]), RecordingSink()
     exchange = exchange_of(source, sink)

@@ -40,6 +40,8 @@ def device(everything: Environment) -> Iterator[tango.DeviceProxy]:
         environment={"PYTHONPATH": "", "PYTHONSAFEPATH": "1"},
     ) as server:
         yield server.proxy()
+        # Whoever looks after the device sees in its log which plugins it does without.
+        assert "acme-broken 0.3.1: RuntimeError" in server.process.output()
 
 
 def stream(device: tango.DeviceProxy, *exchanges: dict[str, Any]) -> None:

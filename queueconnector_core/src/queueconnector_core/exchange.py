@@ -15,6 +15,7 @@ from queueconnector_core.merge import close, merge
 from queueconnector_core.protocols import Pipe, Sink, Source
 from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
+from queueconnector_core.together import together
 
 __all__ = ("Exchange",)
 
@@ -46,15 +47,14 @@ class Exchange:
         self._reconnecting: set[asyncio.Timeout] = set()
 
     async def start(self) -> None:
-        """Start sinks, then sources; waits for far ends that are away. May be cancelled.
+        """Start all sinks, then all sources; waits for far ends that are away. May be cancelled.
 
         Raises what a component raises, but `RetryableError`.
         """
         self._draining = False
         self.statistics.consecutive_failures = 0
-        components: tuple[Source | Sink, ...] = (*self._sinks, *self._sources)
-        for component in components:
-            await self._retrying(component, component.start)
+        for components in (self._sinks, self._sources):
+            await together(partial(self._retrying, each, each.start) for each in components)
 
     async def run(self) -> None:
         """Stream until every source has ended.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
-from queueconnector_core.errors import FatalError, QueueConnectorError
+from queueconnector_core.errors import QueueConnectorError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.states import State, Trigger, allows, next_state, refusal
+from queueconnector_core.together import together
 
 __all__ = ("Group",)
 
@@ -102,15 +103,15 @@ class Group:
             logger.exception("group %s: the host failed on a change of state", self.name)
 
     async def _stream(self) -> None:
-        await _together(exchange.start for exchange in self.exchanges)
+        await together(exchange.start for exchange in self.exchanges)
         self._move(Trigger.OPENED)
-        await _together(exchange.run for exchange in self.exchanges)
+        await together(exchange.run for exchange in self.exchanges)
 
     async def _drain(self, streaming: asyncio.Task[None]) -> None:
         """Let the streams run dry; give them up when that fails or takes too long."""
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                await _together(exchange.drain for exchange in self.exchanges)
+                await together(exchange.drain for exchange in self.exchanges)
                 await asyncio.wait((streaming,))
         except TimeoutError:
             logger.warning("group %s: not drained within %s s", self.name, DRAIN_TIMEOUT_S)
@@ -131,7 +132,7 @@ class Group:
         )
         failure = next((error for error in failures if error is not None), None)
         if failure is not None:
-            self._fail(_first_leaf(failure))
+            self._fail(failure)
         else:
             self._move(Trigger.CLOSED if self._state is State.CLOSE else Trigger.ABORT)
 
@@ -142,31 +143,6 @@ class Group:
         self._move(Trigger.FAILED)
 
 
-async def _together(actions: Iterable[Callable[[], Coroutine[None, None, None]]]) -> None:
-    """Do all at once; the first error cancels the others and is raised, in a group."""
-    async with asyncio.TaskGroup() as tasks:
-        for action in actions:
-            tasks.create_task(_to_its_end(action))
-
-
-async def _to_its_end(action: Callable[[], Coroutine[None, None, None]]) -> None:
-    """A cancellation that nobody asked for is a defect of a component, and no end of a stream."""
-    try:
-        await action()
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise FatalError("a component was cancelled from within") from None
-
-
 def _error(task: asyncio.Task[None]) -> BaseException | None:
     """How a finished task failed; None when it did not, or was cancelled."""
     return None if task.cancelled() else task.exception()
-
-
-def _first_leaf(error: BaseException) -> BaseException:
-    """The first real error of a group of errors."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

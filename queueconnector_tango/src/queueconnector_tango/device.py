@@ -126,9 +126,11 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     async def _begin(self) -> None:
         self._attributes = LocalAttributes(self)
-        self._registry = discover().registry
+        plugins = discover()
+        for plugin in plugins.broken:
+            logger.warning("%s %s: %s", plugin.distribution, plugin.version, plugin.error)
         self._connector = Connector(
-            self._registry, Services({AttributeHost: self._attributes}), self._publish
+            plugins.registry, Services({AttributeHost: self._attributes}), self._publish
         )
         self._transitions = asyncio.Lock()
         self._attributes.inherit()
