@@ -16,7 +16,7 @@ from queueconnector_core.errors import ConfigError
 from queueconnector_core.registry import Registry
 from queueconnector_tango import pointing, scatter_array, scatter_object
 from queueconnector_tango.claims import attribute_claim, collect
-from queueconnector_tango.dtypes import StringEncoding, check_attribute
+from queueconnector_tango.dtypes import StringEncoding, check_attribute, tango_type
 
 __all__ = (
     "EVENT_TYPES",
@@ -136,6 +136,7 @@ class TangoSubscriptionSourceDescriptor(SourceDescriptor):
 
     def check_spec(self, spec: DataSpec) -> None:
         """Raise `ConfigError` when no Tango attribute gives values of `spec`."""
+        tango_type(spec)
         check_attribute(attrs.evolve(spec, shape=tuple(max(size, 1) for size in spec.shape)))
 
 

@@ -142,11 +142,14 @@ class _Target:
 
     @classmethod
     def of(cls, attribute: _Attribute) -> _Target:
+        spec = DataSpec.of(attribute.dtype, attribute.shape)
+        # The shape is the largest: the attribute itself refuses what is larger.
+        any_size = attrs.evolve(spec, shape=(-1,) * len(spec.shape))
         return cls(
             attribute.attribute_name,
             _compile(attribute.path),
             None if attribute.filter is None else _compile(attribute.filter),
-            converter(DataSpec.of(attribute.dtype, attribute.shape)),
+            converter(any_size),
         )
 
     def pick(self, document: Any) -> Value:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from queueconnector_core.component import BuildContext
-from queueconnector_core.conversion import converter
+from queueconnector_core.conversion import converter, zero
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
 from queueconnector_core.record import Batch, Metadata, Quality, TimestampOrigin, Value
@@ -50,6 +50,10 @@ def value_reader(spec: DataSpec, string_encoding: StringEncoding) -> Callable[[A
     convert = converter(spec)
     if spec.is_text:
         return lambda value: convert(decode_text(value, string_encoding))
+    if spec.is_dynamic and len(spec.shape) == 2:
+        # Of an image without rows Tango forgets how wide they were.
+        nothing = zero(spec)
+        return lambda value: nothing if np.shape(value) == (0, 0) else convert(value)
     return convert
 
 
