@@ -78,6 +78,12 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def schema(session: nox.Session) -> None:
+    """The JSON schema of core and its plugins, written into the documentation."""
+    session.run(tool("python"), "tools/write_schema.py")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Side-by-side benchmarks."""
     session.run(tool("python"), "-m", "devservices.provision")

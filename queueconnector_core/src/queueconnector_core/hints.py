@@ -138,4 +138,5 @@ def member_type(member: Any) -> type:
     if is_sequence(member):
         return list
     origin = get_origin(member) or member
-    return dict if is_mapping(member) or attrs.has(origin) else origin
+    is_object = is_mapping(member) or origin in COMPONENT_BASES or attrs.has(origin)
+    return dict if is_object else origin

@@ -140,7 +140,7 @@ class _Writer:
             return schema
         default = option.default
         made = default.factory() if hasattr(default, "factory") else default
-        return schema | {"default": msgspec.to_builtins(made)}
+        return schema | {"default": msgspec.json.decode(msgspec.json.encode(made))}
 
     def _annotated(self, inner: Any, *marks: Any) -> Schema:
         metas = [mark for mark in marks if isinstance(mark, Meta)]

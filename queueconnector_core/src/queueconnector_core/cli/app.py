@@ -6,6 +6,7 @@ from cyclopts import App
 
 from queueconnector_core.cli.list_plugins import list_plugins
 from queueconnector_core.cli.run import run
+from queueconnector_core.cli.schema import schema
 
 __all__ = ("app",)
 
@@ -16,3 +17,4 @@ app = App(
 )
 app.command(run, name="run")
 app.command(list_plugins, name="list")
+app.command(schema, name="schema")
