@@ -48,7 +48,8 @@ def collect() -> Iterator[Problems]:
     problems = Problems()
     yield problems
     if problems.found:
-        raise ConfigError(problems.found)
+        # What many attributes have in common, such as their dtype, is told once.
+        raise ConfigError(dict.fromkeys(problems.found))
 
 
 def check_attribute_name(name: str) -> None:

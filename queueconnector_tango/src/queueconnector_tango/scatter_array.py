@@ -15,7 +15,7 @@ from queueconnector_core.errors import ConfigError
 from queueconnector_core.record import Record
 from queueconnector_core.simple import RecordSink
 from queueconnector_tango.claims import attribute_claim, check_attribute_name, collect
-from queueconnector_tango.dtypes import StringEncoding
+from queueconnector_tango.dtypes import StringEncoding, tango_type
 from queueconnector_tango.host import AttributeClaim, AttributeHost, attribute_host
 from queueconnector_tango.local_sink import timestamp_s
 
@@ -64,6 +64,7 @@ def claims(options: _Options, spec: DataSpec) -> list[AttributeClaim]:
                 f"{len(options.attribute_names)} attribute_names",
             )
         shapes = [part.shape for part in parts]
+        _check_parts(options, shapes)
         for index, (name, shape) in enumerate(zip(options.attribute_names, shapes, strict=True)):
             flat = shape if len(shape) <= 2 else (math.prod(shape),)
             claimed.append(
@@ -93,6 +94,7 @@ def _check_split(options: _Options, spec: DataSpec) -> None:
             "", f"found {spec}; only an array whose size is given can be split over attributes"
         )
     with collect() as problems:
+        problems.at("", tango_type, spec)
         for index, name in enumerate(options.attribute_shape_names or ()):
             problems.at(f"attribute_shape_names[{index}]", check_attribute_name, name)
         problems.at("axis", _check_axis, options.axis, spec)
@@ -120,6 +122,15 @@ def _check_indices(indices: Sequence[int] | None) -> None:
         list(indices) != sorted(set(indices)) or any(index < 1 for index in indices)
     ):
         raise ConfigError.at("", f"found {list(indices)}; allowed: growing numbers from 1 on")
+
+
+def _check_parts(options: _Options, shapes: Sequence[tuple[int, ...]]) -> None:
+    sizes = [shape[options.axis] for shape in shapes]
+    if 0 in sizes:
+        raise ConfigError.at(
+            "attribute_names" if options.indices is None else "indices",
+            f"the parts have the sizes {sizes} along axis {options.axis}; none may be empty",
+        )
 
 
 class TangoArrayScatterAttributeSink(RecordSink):

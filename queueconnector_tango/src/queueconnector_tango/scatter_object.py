@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import attrs
-import jmespath
-import numpy as np
-from jmespath.exceptions import JMESPathError
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.conversion import converter
@@ -20,10 +18,9 @@ from queueconnector_tango.claims import attribute_claim, collect
 from queueconnector_tango.dtypes import StringEncoding
 from queueconnector_tango.host import AttributeClaim, AttributeHost, attribute_host
 from queueconnector_tango.local_sink import timestamp_s
+from queueconnector_tango.paths import Search, compile_path, holds, plain
 
-__all__ = ("TangoObjectScatterAttributeSink", "claims", "plain")
-
-Search = Callable[[Any], Any]
+__all__ = ("TangoObjectScatterAttributeSink", "claims")
 
 
 class _Attribute(Protocol):
@@ -50,46 +47,6 @@ class _Options(Protocol):
     def attributes(self) -> Sequence[_Attribute]: ...
 
 
-def plain(value: Any) -> Any:
-    """What JMESPath works on: objects, lists, text, numbers, true, false and null.
-
-    Rows of a structured array are objects by field name; arrays and tuples are lists; datetime64
-    is ISO text.
-    """
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain_numpy(value)
-    if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    return value
-
-
-def _plain_numpy(value: np.ndarray[Any, np.dtype[Any]] | np.generic) -> Any:
-    if value.dtype.kind == "M":
-        return np.datetime_as_string(value).tolist()  # type: ignore[arg-type]
-    names = value.dtype.names
-    if names is None:
-        return value.tolist()
-    columns = [_plain_numpy(value[name]) for name in names]  # type: ignore[index]
-    return _rows(names, columns, value.ndim)
-
-
-def _rows(names: tuple[str, ...], columns: list[Any], depth: int) -> Any:
-    """Objects by field name out of one (nested) list per field."""
-    if not depth:
-        return dict(zip(names, columns, strict=True))
-    return [_rows(names, list(parts), depth - 1) for parts in zip(*columns, strict=True)]
-
-
-def _compile(expression: str) -> Search:
-    try:
-        return jmespath.compile(expression).search  # type: ignore[no-any-return]
-    except JMESPathError as error:
-        text = " ".join(str(error).split())
-        raise ConfigError.at("", f"found {expression!r}, which is no JMESPath: {text}") from None
-
-
 def claims(options: _Options, spec: DataSpec) -> list[AttributeClaim]:
     """The attributes that records of `spec` are scattered over.
 
@@ -111,9 +68,9 @@ def claims(options: _Options, spec: DataSpec) -> list[AttributeClaim]:
 
 def _claim(attribute: _Attribute) -> AttributeClaim:
     with collect() as problems:
-        problems.at("path", _compile, attribute.path)
+        problems.at("path", compile_path, attribute.path)
         if attribute.filter is not None:
-            problems.at("filter", _compile, attribute.filter)
+            problems.at("filter", compile_path, attribute.filter)
         problems.at("", _attribute_claim, attribute)
     return _attribute_claim(attribute)
 
@@ -126,11 +83,6 @@ def _attribute_claim(attribute: _Attribute) -> AttributeClaim:
         attribute.string_encoding,
         path="attribute_name",
     )
-
-
-def _holds(result: Any) -> bool:
-    """Whether JMESPath calls it true: only null, false and what is empty are not; 0 is."""
-    return result is not None and result is not False and result not in ("", [], {})
 
 
 @attrs.frozen
@@ -147,20 +99,17 @@ class _Target:
         any_size = attrs.evolve(spec, shape=(-1,) * len(spec.shape))
         return cls(
             attribute.attribute_name,
-            _compile(attribute.path),
-            None if attribute.filter is None else _compile(attribute.filter),
+            compile_path(attribute.path),
+            None if attribute.filter is None else compile_path(attribute.filter),
             converter(any_size),
         )
 
     def pick(self, document: Any) -> Value:
         """The value for the attribute; None: no update. Raises `RecordError`."""
         try:
-            if self.condition is not None and not _holds(self.condition(document)):
+            if self.condition is not None and not holds(self.condition(document)):
                 return None
             found = self.search(document)
-        except JMESPathError as error:
-            raise RecordError(f"{self.name}: {' '.join(str(error).split())}") from None
-        try:
             return None if found is None else self.convert(found)
         except RecordError as error:
             raise RecordError(f"{self.name}: {error}") from None
@@ -178,6 +127,8 @@ class TangoObjectScatterAttributeSink(RecordSink):
         if record.metadata.quality is Quality.INVALID and record.value is None:
             self._invalidate(record)
             return
+        # Searching one record can take milliseconds: let other exchanges have their turn.
+        await asyncio.sleep(0)
         document = plain(record.value)
         failures: list[str] = []
         for target in self._targets:
