@@ -9,7 +9,7 @@ READY := .venv/.ready
 PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types test isolation docs schema bench demo dist constraints clean
+.PHONY: help setup lint types test isolation docs reference bench demo dist constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,8 @@ isolation: $(READY) ## the wheels alone, in clean environments outside the check
 docs: $(READY) ## run what the documentation shows
 	$(NOX) docs -- $(ARGS)
 
-schema: $(READY) ## write docs/reference/queueconnector.schema.json anew
-	$(NOX) schema
+reference: $(READY) ## write the JSON schema and the page of components anew
+	$(NOX) reference
 
 bench: $(READY) ## side-by-side benchmarks
 	$(NOX) bench -- $(ARGS)

@@ -78,9 +78,10 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-def schema(session: nox.Session) -> None:
-    """The JSON schema of core and its plugins, written into the documentation."""
+def reference(session: nox.Session) -> None:
+    """The JSON schema and the page of all components, written into the documentation."""
     session.run(tool("python"), "tools/write_schema.py")
+    session.run(tool("python"), "tools/write_components.py")
 
 
 @nox.session

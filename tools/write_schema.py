@@ -1,6 +1,6 @@
 """Write the JSON schema of the project's own distributions into the documentation.
 
-What else is installed is left out. Run it by `make schema`.
+What else is installed is left out. Run it by `make reference`.
 """
 
 from __future__ import annotations

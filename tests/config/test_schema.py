@@ -239,7 +239,7 @@ def test_an_annotation_without_a_meaning_in_json_is_refused() -> None:
 
 def test_the_shipped_file_is_that_of_the_project() -> None:
     text = write_schema.SCHEMA.read_text("utf-8")
-    assert text == write_schema.schema_text(), "an option changed: run `make schema`"
+    assert text == write_schema.schema_text(), "an option changed: run `make reference`"
 
 
 def test_the_command_prints_the_schema_of_what_is_installed() -> None:

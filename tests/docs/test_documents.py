@@ -7,11 +7,19 @@ from pathlib import Path
 
 import pytest
 
+import write_components
 from queueconnector_core.states import TRANSITIONS
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("docs", "examples", "queueconnector_core", "queueconnector_kafka")
-FOLDERS += ("queueconnector_memory", "queueconnector_tango", "devservices")
+FOLDERS = (
+    "docs",
+    "examples",
+    "devservices",
+    "queueconnector_core",
+    "queueconnector_kafka",
+    "queueconnector_memory",
+    "queueconnector_tango",
+)
 DOCUMENTS = sorted(
     (*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md")))
 )
@@ -43,3 +51,9 @@ def test_every_decision_is_in_the_index() -> None:
     index = (folder / "README.md").read_text("utf-8")
 
     assert [page.name for page in folder.glob("0*.md") if f"({page.name})" not in index] == []
+
+
+def test_the_reference_of_components_is_what_they_say_of_themselves() -> None:
+    page = (ROOT / "docs/reference/components.md").read_text("utf-8")
+
+    assert page == write_components.page_text(), "make reference writes it anew"

@@ -1,0 +1,97 @@
+"""Write the reference of all components and encodings into the documentation.
+
+It says what the descriptors, the codecs and the JSON schema say, in tables. Run it by `make
+reference`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from queueconnector_core.codecs import CODECS
+from queueconnector_core.codecs.raw import RawCodec
+from queueconnector_core.component import ComponentKind, ComponentType
+from queueconnector_core.schema import json_schema
+from workspace import ROOT
+from write_schema import standard_registry
+
+PAGE = ROOT / "docs" / "reference" / "components.md"
+
+HEAD = """\
+# Components
+
+Every component of core and of the project's plugins, with its options. The same declarations make
+the [JSON schema](queueconnector.schema.json) and check what is configured. Which dtypes and shapes
+go from where to where is in the [compatibility tables](compatibility.md).
+"""
+
+
+def page_text() -> str:
+    """The text of the page."""
+    registry = standard_registry()
+    definitions = json_schema(registry)["$defs"]
+    lines = [HEAD, "## Exchange\n", *_described(definitions["ExchangeDescriptor"])]
+    for kind in (ComponentKind.SOURCE, ComponentKind.PIPE, ComponentKind.SINK):
+        lines.append(f"## {kind.value}s\n")
+        for component in registry.walk(kind):
+            lines += [f"### {component.name}\n", *_facts(component)]
+            lines += _described(definitions[component.name])
+    lines.append("## Parts of options\n")
+    for name in ("TangoAttributeDescriptor", "TimestampOptions"):
+        lines += [f"### {name}\n", *_described(definitions[name])]
+    lines.append("## Encodings\n")
+    for encoding, codec in CODECS:
+        lines += [f"### {encoding}\n", f"{inspect.getdoc(codec)}\n"]
+    lines += ["### Any label, for dtype bytes\n", f"{inspect.getdoc(RawCodec)}\n"]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _facts(component: ComponentType) -> Iterator[str]:
+    also = f"; also written {', '.join(component.aliases)}" if component.aliases else ""
+    yield f"Delivery: {component.guarantee.value}. Stability: {component.stability.value}{also}.\n"
+
+
+def _described(definition: dict[str, Any]) -> Iterator[str]:
+    """The description of an object and the table of its options."""
+    yield f"{definition['description']}\n"
+    required = definition.get("required", [])
+    options = {name: o for name, o in definition["properties"].items() if name != "type"}
+    if not options:
+        yield "No options.\n"
+        return
+    yield "| option | type | default | meaning |\n| --- | --- | --- | --- |"
+    for name, option in options.items():
+        default = "required" if name in required else f"`{json.dumps(option.get('default'))}`"
+        meaning = option.get("description", "").replace("|", "\\|")
+        yield f"| `{name}` | {_type(option)} | {default} | {meaning} |"
+    yield ""
+
+
+def _type(option: dict[str, Any]) -> str:
+    """What JSON an option takes, in words."""
+    if "$ref" in option:
+        name = option["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})" if name[0].isupper() else name
+    for choice in ("anyOf", "oneOf"):
+        if choice in option:
+            return " or ".join(dict.fromkeys(_type(part) for part in option[choice]))
+    if "enum" in option:
+        return ", ".join(f"`{json.dumps(value)}`" for value in option["enum"])
+    types = option.get("type", "any")
+    if types == "array":
+        return f"list of {_type(option.get('items', {}))}"
+    return types if isinstance(types, str) else " or ".join(types)
+
+
+def write(path: Path = PAGE) -> None:
+    """Write the file."""
+    path.write_text(page_text(), encoding="utf-8")
+    print(f"wrote {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    write()
