@@ -11,7 +11,7 @@ import numpy as np
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, RecordError
 from queueconnector_core.record import Record
 from queueconnector_core.simple import RecordSink
 from queueconnector_tango.claims import attribute_claim, check_attribute_name, collect
@@ -141,7 +141,7 @@ class TangoArrayScatterAttributeSink(RecordSink):
         self._host: AttributeHost = attribute_host(context.services)
 
     async def write_record(self, record: Record) -> None:
-        """Split and publish; raises `RecordError` for a part that its attribute cannot hold."""
+        """Update every part that can be; raises one `RecordError` for all that cannot."""
         at, quality = timestamp_s(record), record.metadata.quality
         names = self._options.attribute_names
         if record.value is None:
@@ -149,8 +149,14 @@ class TangoArrayScatterAttributeSink(RecordSink):
                 self._host.write(name, None, at, quality)
             return
         shape_names = self._options.attribute_shape_names
+        failures: list[str] = []
         for index, part in enumerate(_split(self._options, np.asarray(record.value))):
             flat = part if part.ndim <= 2 else part.reshape(-1)
-            if shape_names is not None:
-                self._host.write(shape_names[index], np.array(part.shape, "int64"), at)
-            self._host.write(names[index], flat, at, quality)
+            try:
+                if shape_names is not None:
+                    self._host.write(shape_names[index], np.array(part.shape, "int64"), at)
+                self._host.write(names[index], flat, at, quality)
+            except RecordError as error:
+                failures.append(str(error))
+        if failures:
+            raise RecordError("; ".join(failures))
