@@ -2,6 +2,7 @@
 
 import datetime as dt
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -343,6 +344,21 @@ def test_no_default_where_nothing_was_given(value: object) -> None:
 def test_a_default_that_does_not_fit_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"found 1\.5"):
         convert_default(1.5, DataSpec.of("int32"))
+
+
+def nested_lists(depth: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(depth - 1):
+        found = [found]
+    return found
+
+
+def test_containers_are_no_deeper_than_everybody_downstream_can_follow() -> None:
+    wraps: list[Callable[[list[Any]], Any]] = [list, tuple, lambda items: {"a": items[0]}]
+    for wrap in wraps:
+        assert convert(wrap([nested_lists(199)]), "object") is not None
+        with pytest.raises(RecordError, match="nested deeper than 200 levels"):
+            convert(wrap([nested_lists(200)]), "object")
 
 
 @given(

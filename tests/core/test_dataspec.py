@@ -141,6 +141,31 @@ def test_all_problems_are_told_at_once() -> None:
     assert [p.path for p in error.value.problems] == ["dtype[0][1]", "dtype[1][1]", "shape[0]"]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [
+        ("float64", [2**31 - 1]),
+        ("bool", [2**31 - 1] * 4),
+        ("uint8", [0, 2**31 - 1, 2**31 - 1]),
+        ("uint8", [-1, 2**31 - 1]),
+        ("str", [2**31 - 1]),
+        ("U8", [2**27]),
+        ([["a", "U90000000", [3]]], []),
+        ([["a", "float64", [2**14]]], [2**14]),
+        ("uint8", [1] * 33),
+    ],
+    ids=str,
+)
+def test_a_value_that_no_machine_should_hold_is_refused(dtype: object, shape: list[int]) -> None:
+    with pytest.raises(ConfigError, match="at most") as error:
+        DataSpec.of(dtype, shape)
+    assert [problem.path for problem in error.value.problems] == ["shape"]
+
+
+def test_large_images_are_values() -> None:
+    assert DataSpec.of("complex128", [8192, 8192]).shape == (8192, 8192)
+
+
 @pytest.mark.parametrize("dtype", ["bytes", "object"])
 def test_pairs_and_containers_are_scalars(dtype: str) -> None:
     with pytest.raises(ConfigError, match="always a scalar"):

@@ -30,7 +30,7 @@ from queueconnector_core.dataspec import BYTES, OBJECT, DataSpec
 from queueconnector_core.errors import ConfigError, RecordError
 from queueconnector_core.record import Value
 
-__all__ = ("convert_default", "converter", "zero")
+__all__ = ("MAX_DEPTH", "convert_default", "converter", "zero")
 
 
 def converter(spec: DataSpec, *, broadcast: bool = False) -> Callable[[object], Value]:
@@ -107,6 +107,8 @@ def _octets(value: Any) -> tuple[str, bytes]:
     return label or "", bytes(octets)
 
 
+MAX_DEPTH: Final = 200
+"""How deep containers may be nested: everybody downstream walks through them by recursion."""
 _PLAIN: Final = (dict, list, str, float, int, bool, tuple, complex, bytes)
 
 
@@ -114,4 +116,24 @@ def _container(value: Any) -> Value:
     plain = value is None or isinstance(value, _PLAIN)
     if not plain and (not isinstance(value, np.ndarray | np.generic) or value.dtype.hasobject):
         refuse(value, OBJECT, "allowed: plain Python values and arrays")
+    _check_depth(value)
     return value  # type: ignore[no-any-return]
+
+
+_NESTING: Final = frozenset([dict, list, tuple])
+
+
+def _check_depth(value: Any) -> None:
+    level = [value] if type(value) in _NESTING else []
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return
+        parts = [found.values() if type(found) is dict else found for found in level]
+        level = [
+            item
+            for part in parts
+            if not _NESTING.isdisjoint(map(type, part))
+            for item in part
+            if type(item) in _NESTING
+        ]
+    raise RecordError(f"found a container that is nested deeper than {MAX_DEPTH} levels")

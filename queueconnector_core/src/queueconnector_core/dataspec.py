@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from typing import Any, Final
 
@@ -58,6 +59,11 @@ They are numbers that are the same on every machine (no long double), text of a 
 dates with their unit.
 """
 MAX_DIMENSION: Final = 2**31 - 1
+MAX_DIMENSIONS: Final = 32
+MAX_OCTETS: Final = 2**30
+"""The largest array, in memory; a dynamic dimension counts as one."""
+_ASSUMED: Final = 4
+"""Octets of an item of any length."""
 
 DROPPED: Final = {
     "dict": 'use "object"',
@@ -198,6 +204,19 @@ def _field_literal(name: str, dtype: np.dtype[Any]) -> list[Any]:
     return [name, dtype_literal(base), list(shape)]
 
 
+def _check_size(spec: DataSpec) -> None:
+    """Refuse what could only be a mistake, before somebody allocates it."""
+    if len(spec.shape) > MAX_DIMENSIONS:
+        raise ConfigError.at(
+            "shape", f"found {len(spec.shape)} dimensions; allowed: at most {MAX_DIMENSIONS}"
+        )
+    octets = (spec.dtype.itemsize or _ASSUMED) * math.prod(max(size, 1) for size in spec.shape)
+    if octets > MAX_OCTETS:
+        raise ConfigError.at(
+            "shape", f"found {spec}, {octets} octets a value; allowed: at most {MAX_OCTETS}"
+        )
+
+
 @attrs.frozen
 class DataSpec:
     """The dtype and shape that every record has at one point of an exchange.
@@ -227,6 +246,7 @@ class DataSpec:
             raise ConfigError.at(
                 "shape", f"found {list(spec.shape)}; dtype {spec} is always a scalar: use []"
             )
+        _check_size(spec)
         return spec
 
     @property

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import attrs
 
+from queueconnector_core.conversion import MAX_DEPTH
+
 __all__ = ("parse_literal",)
 
-MAX_DEPTH: Final = 200
 MAX_OTHER_KEYS: Final = 4096
 """Keys that are no text, per dict: integers can be chosen to collide in it."""
 MAX_FALLBACK: Final = 65_536
