@@ -24,11 +24,16 @@ def array_converter(spec: DataSpec, *, broadcast: bool = False) -> Convert:
     dtype, shape = spec.dtype, spec.shape
     build = _structured_builder(dtype) if spec.is_structured else _plain_builder(dtype)
     any_length = dtype.kind == "U" and not dtype.itemsize
+    fitting = shape  # the last shape that fitted: mostly the next one, too
 
     def convert(value: object) -> Array:
+        nonlocal fitting
         if type(value) is np.ndarray:
+            if value.dtype is dtype and value.shape == fitting:
+                return value
             fits = value.shape == shape or spec.matches(value.shape)
             if fits and (value.dtype == dtype or (any_length and value.dtype.kind == "U")):
+                fitting = value.shape
                 return value
             if not broadcast and not fits:
                 raise _mismatch(value.shape, spec)

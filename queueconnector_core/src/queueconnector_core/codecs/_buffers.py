@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import operator
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from queueconnector_core.conversion import converter
+from queueconnector_core.dataspec import MAX_DIMENSIONS, DataSpec
 from queueconnector_core.errors import RecordError
+from queueconnector_core.record import Value
 
-__all__ = ("array_over", "parse_descr")
+__all__ = ("array_reader", "parse_descr", "value_reader")
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 MAX_EMPTY: Final = 1_000_000
@@ -19,101 +24,115 @@ MAX_EMPTY: Final = 1_000_000
 MAX_CODE_POINT: Final = 0x10FFFF
 
 
-def array_over(data: bytes, dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0) -> Array:
-    """The array of `dtype` and `shape` that `data` holds from `offset` to its end, C order.
+def array_reader(
+    dtype: np.dtype[Any], shape: tuple[int, ...], offset: int = 0, order: Literal["C", "F"] = "C"
+) -> Callable[[bytes], Array]:
+    """A function that makes an array of what its argument holds from `offset` to its end.
 
-    It is read-only and shares the memory, unless it would be unaligned: then it is a copy. Raises
-    `RecordError` when the count of octets is another one, or text or booleans are malformed.
+    The array is read-only and shares the memory, unless it would be unaligned: then of a copy.
+    The function raises `RecordError` when the count of octets is another one, or text or booleans
+    are malformed; this one does for arrays of nothing that are huge nevertheless.
     """
-    expected = math.prod(shape) * dtype.itemsize
-    if len(data) - offset != expected:
-        raise RecordError(
-            f"found {len(data) - offset} octets; dtype {dtype} and shape {list(shape)} "
-            f"make {expected}"
-        )
-    if not expected:
-        if math.prod(size or 1 for size in shape) > MAX_EMPTY:
-            raise RecordError(f"found an empty array of shape {list(shape)}; that is too large")
-        return _empty(dtype, shape)
-    array: Array = np.ndarray(shape, dtype, data, offset)
-    if not array.flags.aligned:
-        array = array.copy()
-    _checker(dtype)(array)
-    return array
+    count = math.prod(shape)
+    expected = count * dtype.itemsize
+    total = offset + expected
+    empty = None if expected else _empty(dtype, shape)
+    unaligned = offset % dtype.alignment != 0  # octets of Python objects begin aligned
+    begin = 0 if unaligned else offset
+    checks = [part.checker(dtype, count, begin) for part in _parts(dtype)]
+
+    def read(data: bytes) -> Array:
+        if len(data) != total:
+            raise RecordError(
+                f"found {len(data) - offset} octets; dtype {dtype} and shape {list(shape)} "
+                f"make {expected}"
+            )
+        if empty is not None:
+            return empty
+        if unaligned:
+            data = data[offset:]
+        for check in checks:
+            check(data)
+        return np.ndarray(shape, dtype, data, begin, None, order)
+
+    return read
+
+
+def value_reader(
+    spec: DataSpec,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    offset: int = 0,
+    order: Literal["C", "F"] = "C",
+) -> Callable[[bytes], Value]:
+    """As `array_reader`, and converted to `spec`, unless it is of that dtype and shape already."""
+    same = dtype == spec.dtype
+    # The very object of `spec` makes later comparisons short.
+    read = array_reader(spec.dtype if same else dtype, shape, offset, order)
+    if same and spec.shape and spec.matches(shape):
+        return read
+    convert = converter(spec)
+    return lambda data: convert(read(data))
 
 
 def _empty(dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    if math.prod(size or 1 for size in shape) > MAX_EMPTY:
+        raise RecordError(f"found an empty array of shape {list(shape)}; that is too large")
     if 0 not in shape and dtype.kind != "U":
         raise RecordError(f"found dtype {dtype}, whose values have no octets")
-    return np.zeros(shape, dtype)
+    array = np.zeros(shape, dtype)
+    array.flags.writeable = False
+    return array
 
 
-def _layout(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int] | None:
-    """How to look at values whose octets may be malformed: as integers, up to a limit."""
-    if dtype.kind == "U" and dtype.itemsize:
-        units = np.dtype((dtype.byteorder.replace("|", "=") + "u4", (dtype.itemsize // 4,)))
-        return units, MAX_CODE_POINT
-    return (np.dtype("u1"), 1) if dtype.kind == "b" else None
+class _Part(NamedTuple):
+    """Where values may be malformed, and how to look at them: as integers, up to a limit.
+
+    Sizes, strides and offset are those within one item.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+    limit: int
+
+    def checker(self, dtype: np.dtype[Any], count: int, begin: int) -> Callable[[bytes], None]:
+        """The check of so many items of `dtype` in octets, from `begin` on."""
+        shape, strides = (count, *self.shape), (dtype.itemsize, *self.strides)
+        view, offset, limit = self.dtype, begin + self.offset, self.limit
+        largest = np.maximum.reduce
+
+        def check(data: bytes) -> None:
+            if largest(np.ndarray(shape, view, data, offset, strides), None, initial=0) > limit:
+                raise RecordError(f"found octets that are no text or boolean of dtype {dtype}")
+
+        return check
 
 
 @lru_cache(maxsize=256)  # bounded: dtypes come from strangers as well
-def _checker(dtype: np.dtype[Any]) -> Callable[[Array], None]:
-    """The check of all booleans and all text in an array of `dtype`."""
-    if dtype.names is None:
-        layout = _layout(dtype)
-        if layout is None:
-            return _no_check
-        view, limits = layout[0].base, [("", layout[1])]
-    else:
-        view, limits = _integer_view(dtype, "")
-    if not limits:
-        return _no_check
-
-    def check(array: Array) -> None:
-        integers = array.reshape(-1).view(view)
-        for name, limit in limits:
-            part = integers[name] if name else integers
-            if part.size and part.max() > limit:
-                raise RecordError(f"found octets that are no text or boolean of dtype {dtype}")
-
-    return check
-
-
-def _integer_view(dtype: np.dtype[Any], prefix: str) -> tuple[np.dtype[Any], list[tuple[str, int]]]:
-    """A dtype with the same size in which each text and each boolean at any depth is integers."""
-    names: list[str] = []
-    formats: list[Any] = []
-    offsets: list[int] = []
-    limits: list[tuple[str, int]] = []
-    for name, field, offset in _leaves(dtype, prefix, 0):
-        layout = _layout(field.base)
-        if layout is not None:
-            names.append(name)
-            formats.append((layout[0], field.shape))
-            offsets.append(offset)
-            limits.append((name, layout[1]))
-    view = np.dtype(
-        {"names": names, "formats": formats, "offsets": offsets, "itemsize": dtype.itemsize}
-    )
-    return view, limits
-
-
-def _leaves(dtype: np.dtype[Any], prefix: str, offset: int) -> list[tuple[str, np.dtype[Any], int]]:
-    found: list[tuple[str, np.dtype[Any], int]] = []
-    for name in dtype.names or ():
-        field, start = dtype.fields[name][:2]  # type: ignore[index]
-        path = f"{prefix}/{name}"
-        if field.base.names is None:
-            found.append((path, field, offset + start))
-            continue
-        for index in range(math.prod(field.shape)):
-            step = offset + start + index * field.base.itemsize
-            found.extend(_leaves(field.base, f"{path}/{index}", step))
-    return found
-
-
-def _no_check(array: Array) -> None:
-    """Every octet is good."""
+def _parts(dtype: np.dtype[Any]) -> tuple[_Part, ...]:
+    """All text and all booleans in a dtype, at any depth."""
+    if dtype.names is not None:
+        return tuple(
+            part._replace(offset=dtype.fields[name][1] + part.offset)  # type: ignore[index]
+            for name in dtype.names
+            for part in _parts(dtype[name])
+        )
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        steps = itertools.accumulate(reversed(shape[1:]), operator.mul, initial=base.itemsize)
+        strides = tuple(steps)[::-1]
+        return tuple(
+            part._replace(shape=shape + part.shape, strides=strides + part.strides)
+            for part in _parts(base)
+        )
+    if dtype.kind == "b":
+        return (_Part(np.dtype("u1"), (), (), 0, 1),)
+    if dtype.kind == "U" and dtype.itemsize:
+        unit = np.dtype(dtype.byteorder.replace("|", "=") + "u4")
+        return (_Part(unit, (dtype.itemsize // 4,), (4,), 0, MAX_CODE_POINT),)
+    return ()
 
 
 _REFUSED: Final = (
@@ -129,11 +148,15 @@ def parse_descr(descr: object) -> np.dtype[Any]:
     """
     try:
         dtype = _dtype(descr)
+        lacks_unit = _lacks_unit(dtype)
+        deepest = max((len(part.shape) for part in _parts(dtype)), default=0)
     except _REFUSED as error:
         raise RecordError(f"found no dtype in the header: {error}") from None
     if dtype.hasobject:
         raise RecordError("found pickled objects; they are never read: they could run any code")
-    if _lacks_unit(dtype):
+    if deepest > MAX_DIMENSIONS:
+        raise RecordError(f"found text or booleans in more than {MAX_DIMENSIONS} dimensions")
+    if lacks_unit:
         raise RecordError("found dates or durations without a unit")
     return dtype
 

@@ -54,12 +54,18 @@ def _nested(rows: list[Any], shape: tuple[int, ...]) -> list[Any]:
     return [_nested(rows[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
 
 
+_ATOMS = frozenset([str, int, float, bool, type(None), complex, bytes])
+
+
 def plain_tree(value: Any, *, named: bool) -> Any:
     """A container with every numpy value inside replaced by `plain`; others stay as they are."""
     if isinstance(value, np.ndarray | np.generic):
         return plain(value, named=named)
     if isinstance(value, dict):
-        return {plain_tree(k, named=named): plain_tree(v, named=named) for k, v in value.items()}
+        keys, items = plain_tree([*value], named=named), plain_tree([*value.values()], named=named)
+        return dict(zip(keys, items, strict=True))
     if isinstance(value, list | tuple):
+        if _ATOMS.issuperset(map(type, value)):
+            return value
         return type(value)([plain_tree(item, named=named) for item in value])
     return value

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from queueconnector_core.codecs._buffers import array_over, parse_descr
+from queueconnector_core.codecs._buffers import parse_descr, value_reader
 from queueconnector_core.codecs._literal import parse_literal
 from queueconnector_core.conversion import converter
 from queueconnector_core.dataspec import DataSpec
@@ -43,6 +43,14 @@ def array_encoder_input(spec: DataSpec) -> Callable[[object], Array]:
     return as_array
 
 
+def framed(head: bytes, array: Array) -> bytes:
+    """`head`, and the buffer of `array` in C order."""
+    try:
+        return b"".join((head, array))  # type: ignore[arg-type]  # a buffer, says Python 3.12
+    except TypeError:  # dates, and arrays in another order, have no buffer that could be joined
+        return b"".join((head, array.tobytes()))
+
+
 class NpyCodec:
     """`npy`: numpy's file format, as `np.save` writes it and `np.load` reads it.
 
@@ -68,30 +76,22 @@ class NpyCodec:
             kind = (array.shape, array.dtype)
             if kind != last:
                 header, last = npy_header(array.dtype, array.shape), kind
-            return b"".join((header, array.tobytes()))
+            return framed(header, array)
 
         return encode
 
     def decoder(self, spec: DataSpec) -> Decoder:
         """The array, converted to `spec`; the last header is recognised without reading it."""
-        convert = converter(spec)
         header = b""
-        dtype: np.dtype[Any] = np.dtype("u1")
-        shape: tuple[int, ...] = ()
-        fortran = False
+        read: Callable[[bytes], Value]
 
         def decode(data: bytes) -> Value:
-            nonlocal header, dtype, shape, fortran
+            nonlocal header, read
             if not header or not data.startswith(header):
-                found, dtype, shape, fortran = _read_npy_header(data)
-                header = data[:found]
-                if dtype == spec.dtype:
-                    dtype = spec.dtype  # the same object is compared at once
-            if fortran:
-                array = array_over(data, dtype, shape[::-1], len(header)).transpose()
-            else:
-                array = array_over(data, dtype, shape, len(header))
-            return convert(array)
+                length, dtype, shape, fortran = _read_npy_header(data)
+                read = value_reader(spec, dtype, shape, length, "F" if fortran else "C")
+                header = data[:length]
+            return read(data)
 
         return decode
 
@@ -170,15 +170,19 @@ class CarrayCodec:
 
     def decoder(self, spec: DataSpec) -> Decoder:
         """The array of the configured dtype and shape, or its scalar."""
-        dtype, shape = spec.dtype, spec.shape
-        convert = converter(spec)
-        row = dtype.itemsize
-        for size in shape:
+        row = spec.dtype.itemsize
+        for size in spec.shape:
             row *= abs(size)  # a dynamic dimension counts as one
+        length = -1
+        read: Callable[[bytes], Value]
 
         def decode(data: bytes) -> Value:
-            rows = len(data) // row if row else 0
-            exact = tuple(rows if size < 0 else size for size in shape)
-            return convert(array_over(data, dtype, exact))
+            nonlocal length, read
+            if len(data) != length:
+                rows = len(data) // row if row else 0
+                shape = tuple(rows if size < 0 else size for size in spec.shape)
+                read = value_reader(spec, spec.dtype, shape)
+                length = len(data)
+            return read(data)
 
         return decode

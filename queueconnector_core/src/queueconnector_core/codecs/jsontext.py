@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -16,8 +17,10 @@ from queueconnector_core.errors import RecordError
 from queueconnector_core.protocols import Decoder, Encoder
 from queueconnector_core.record import Value
 
-__all__ = ("JsonCodec", "parse_json")
+__all__ = ("JsonCodec", "json_reader")
 
+_INEXACT: Final = 2.0**53
+"""From here on floats do not have every integer."""
 _parse_strict = msgspec.json.Decoder().decode
 _write_strict = msgspec.json.Encoder().encode
 
@@ -32,6 +35,28 @@ def parse_json(data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"found no JSON: {error}") from None
+
+
+def json_reader(spec: DataSpec) -> Callable[[bytes], Value]:
+    """A function that reads JSON as a value of `spec`; raises `RecordError`."""
+    convert = converter(spec)
+    if not spec.shape or spec.dtype.kind != "f":
+        return lambda data: convert(parse_json(data))
+    nested: Any = float
+    for _ in spec.shape:
+        nested = list[nested]
+    parse = msgspec.json.Decoder(nested).decode
+
+    def read_floats(data: bytes) -> Value:
+        try:
+            array = np.array(parse(data), "float64")
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return convert(parse_json(data))  # NaN, text, …; or says what is wrong
+        if not spec.matches(array.shape) or (abs(array) >= _INEXACT).any():
+            return convert(parse_json(data))  # what was an integer must be exact
+        return convert(array)
+
+    return read_floats
 
 
 class JsonCodec:
@@ -63,7 +88,7 @@ class JsonCodec:
             except (UnicodeEncodeError, ValueError):
                 pass  # lone surrogates: Python's writer escapes them
             try:
-                return json.dumps(value, default=_default).encode()
+                return _write(value).encode()
             except (TypeError, ValueError, RecursionError) as error:
                 raise RecordError(f"the value cannot be written as JSON: {error}") from None
 
@@ -71,12 +96,7 @@ class JsonCodec:
 
     def decoder(self, spec: DataSpec) -> Decoder:
         """JSON, converted to `spec`."""
-        convert = converter(spec)
-
-        def decode(data: bytes) -> Value:
-            return convert(parse_json(data))
-
-        return decode
+        return json_reader(spec)
 
 
 def _finite_array(array: np.ndarray[Any, np.dtype[Any]]) -> bool:
@@ -89,3 +109,6 @@ def _default(value: object) -> Any:
     if isinstance(value, complex):
         return [value.real, value.imag]
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_write = json.JSONEncoder(default=_default).encode

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 import msgpack
 import numpy as np
 
-from queueconnector_core.codecs._buffers import array_over, parse_descr
-from queueconnector_core.codecs.arrays import array_encoder_input, is_shape
+from queueconnector_core.codecs._buffers import array_reader, parse_descr, value_reader
+from queueconnector_core.codecs.arrays import array_encoder_input, framed, is_shape
 from queueconnector_core.conversion import converter
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
@@ -62,20 +63,18 @@ class MsgpackNumpyCodec:
         convert = converter(spec)
         arrays = bool(spec.shape or spec.is_structured)
         head = b""
-        dtype: np.dtype[Any] = np.dtype("u1")
-        shape: tuple[int, ...] = ()
+        read: Callable[[bytes], Value]
 
         def decode(data: bytes) -> Value:
-            nonlocal head, dtype, shape
+            nonlocal head, read
             if head and data.startswith(head):
-                return convert(array_over(data, dtype, shape, len(head)))
+                return read(data)
             found = _unpack(data)
             if arrays and type(found) is np.ndarray:
                 expected = _array_head(found)
                 if data.startswith(expected):
-                    head, dtype, shape = expected, found.dtype, found.shape
-                    if dtype == spec.dtype:
-                        dtype = spec.dtype  # the same object is compared at once
+                    read = value_reader(spec, found.dtype, found.shape, len(expected))
+                    head = expected
             return convert(found)
 
         return decode
@@ -92,7 +91,7 @@ def _array_encoder(spec: DataSpec) -> Encoder:
         kind = (array.shape, array.dtype)
         if kind != last:
             head, last = _array_head(array), kind
-        return b"".join((head, array.tobytes()))
+        return framed(head, array)
 
     return encode
 
@@ -166,7 +165,7 @@ def _decode(found: dict[Any, Any]) -> Any:
         shape = found.get(b"shape", ()) if found[b"nd"] is True else ()
         if not isinstance(data, bytes) or not is_shape(shape):
             raise RecordError("found no array: its data are octets, its shape a list of sizes")
-        array = array_over(data, dtype, tuple(shape))
+        array = array_reader(dtype, tuple(shape))(data)
         return array if found[b"nd"] is True else array[()]
     if b"complex" in found and b"data" in found:
         text = found[b"data"]

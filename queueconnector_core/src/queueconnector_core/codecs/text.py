@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 
 from queueconnector_core.codecs._literal import parse_literal
 from queueconnector_core.codecs._plain import plain, plain_tree
-from queueconnector_core.codecs.jsontext import parse_json
+from queueconnector_core.codecs.jsontext import json_reader
 from queueconnector_core.conversion import converter
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import ConfigError, RecordError
@@ -51,11 +51,12 @@ class PythonCodec:
         """Literals, converted to `spec`; lists of numbers are read as JSON, which is faster."""
         convert = converter(spec)
         numeric = bool(spec.shape) and spec.dtype.kind in "biuf"
+        read_json = json_reader(spec)
 
         def decode(data: bytes) -> Value:
             if numeric and not data.translate(None, _NUMERIC):
                 try:
-                    return convert(parse_json(_as_json(data)))
+                    return read_json(_as_json(data))
                 except RecordError:
                     pass  # tell what is wrong with the literal, not with its translation
             try:
