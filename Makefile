@@ -40,6 +40,9 @@ docs: $(READY) ## run what the documentation shows
 reference: $(READY) ## write the JSON schema and the page of components anew
 	$(NOX) reference
 
+matrix: $(READY) ## every source with every sink, dtype, shape and encoding (minutes)
+	.venv/bin/python -m tests.matrix --product
+
 bench: $(READY) ## side-by-side benchmarks
 	$(NOX) bench -- $(ARGS)
 

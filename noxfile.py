@@ -74,7 +74,7 @@ def isolation(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """What the documentation shows, executed."""
-    session.run(tool("pytest"), "tests/docs", *session.posargs)
+    session.run(tool("pytest"), "tests/docs", "tests/matrix", *session.posargs)
 
 
 @nox.session
