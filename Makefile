@@ -9,7 +9,7 @@ READY := .venv/.ready
 PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types test isolation docs reference bench demo dist constraints clean
+.PHONY: help setup lint types test isolation docs reference fuzz bench demo dist constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ reference: $(READY) ## write the JSON schema and the page of components anew
 matrix: $(READY) ## every source with every sink, dtype, shape and encoding (minutes)
 	.venv/bin/python -m tests.matrix --product
 
+fuzz: $(READY) ## hostile messages and configurations, for ten minutes (ARGS="--minutes 1")
+	$(NOX) fuzz -- $(ARGS)
+
 bench: $(READY) ## side-by-side benchmarks
 	$(NOX) bench -- $(ARGS)
 
@@ -56,5 +59,5 @@ constraints: $(READY) ## pin the newest versions of all dependencies in constrai
 	$(NOX) constraints
 
 clean: ## remove the environment, caches and build results
-	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

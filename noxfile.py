@@ -85,6 +85,12 @@ def reference(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Hostile messages and configurations, for minutes; the short form is one of the tests."""
+    session.run(tool("python"), "-m", "tests.fuzz", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Side-by-side benchmarks."""
     session.run(tool("python"), "-m", "devservices.provision")
