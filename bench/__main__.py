@@ -5,11 +5,20 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
+from collections.abc import Callable, Mapping
 
+from bench.codecs import codecs
 from bench.in_memory import in_memory
 from bench.kafka_copy import kafka_copy
+from bench.measure import Comparison, grid
 
 __all__ = ("main",)
+
+BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], list[Comparison]]] = {
+    "in-memory": lambda given: [in_memory(given.records, given.size, given.rounds)],
+    "kafka-copy": lambda given: [kafka_copy(given.records, given.size, given.rounds)],
+    "codecs": lambda given: codecs(given.rounds),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,13 +29,16 @@ def main(arguments: list[str] | None = None) -> int:
         "--records", type=int, default=100_000, help="records a round (default 100,000)"
     )
     parser.add_argument("--size", type=int, default=1024, help="bytes a record (default 1024)")
+    parser.add_argument("--only", choices=BENCHMARKS, action="append", help="leave out others")
     options = parser.parse_args(arguments)
     print(f"{platform.machine()}, Python {platform.python_version()}; ratios to the first case")
     missed = []
-    for benchmark in (in_memory, kafka_copy):
-        comparison = benchmark(options.records, options.size, options.rounds)
-        print(f"\n{comparison.table()}\n", *comparison.lines(), sep="\n", flush=True)
-        missed += [f"{comparison.name}: {case}" for case in comparison.missed]
+    for name in options.only or BENCHMARKS:
+        comparisons = BENCHMARKS[name](options)
+        text = comparisons[0].table() if len(comparisons) == 1 else grid(comparisons)
+        lines = [line for comparison in comparisons for line in comparison.lines()]
+        print(f"\n{text}\n", *lines, sep="\n", flush=True)
+        missed += [f"{found.name}: {case}" for found in comparisons for case in found.missed]
     for case in missed:
         print(f"goal missed: {case}", file=sys.stderr)
     return 1 if missed else 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
-__all__ = ("Measurement", "Comparison", "check_equal", "compare")
+__all__ = ("Measurement", "Comparison", "check_equal", "compare", "grid")
 
 
 @attrs.frozen
@@ -58,6 +58,13 @@ class Comparison:
         """The cases that did not reach their goal."""
         return [case for case, goal in self.goals.items() if self.rate_ratio(case) < goal]
 
+    def row(self) -> str:
+        """The last case beside the base, on one line."""
+        case = list(self.rounds[0])[-1]
+        base, found = self._summary(self.base), self._summary(case)
+        goal = f"{self.goals[case]:>8.1f}" if case in self.goals else ""
+        return f"{self.name:40}{_us(base):>12}{_us(found):>12}{found['rate_ratio']:>8.1f}{goal}"
+
     def lines(self) -> list[str]:
         """One JSON line a case."""
         return [json.dumps(self._summary(case)) for case in self.rounds[0]]
@@ -86,6 +93,17 @@ class Comparison:
             "rate_ratio": round(self.rate_ratio(case), 3),
             "cpu_ratio": round(self.cpu_ratio(case), 3),
         }
+
+
+def _us(summary: Mapping[str, str | float]) -> str:
+    return f"{1e6 / float(summary['records_per_s']):,.2f}"
+
+
+def grid(comparisons: Sequence[Comparison]) -> str:
+    """Many comparisons of two cases for people, one on a line."""
+    base, case = comparisons[0].rounds[0]
+    head = f"{'us each':40}{base:>12}{case:>12}{'ratio':>8}{'goal':>8}"
+    return "\n".join((head, *(comparison.row() for comparison in comparisons)))
 
 
 def compare(

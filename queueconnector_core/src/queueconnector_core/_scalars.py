@@ -161,6 +161,8 @@ def _complex(value: object, dtype: np.dtype[Any]) -> complex:
 
 
 def _text(value: object, dtype: np.dtype[Any]) -> str:
+    if type(value) is str and not dtype.itemsize:
+        return value
     plain = unwrap(value)
     if isinstance(plain, bytes | bytearray):
         try:
