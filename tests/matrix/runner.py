@@ -28,8 +28,9 @@ from .world import World
 
 __all__ = ("Case", "Failure", "refusals", "run")
 
-BATCH = 200
-"""So many sinks run at once."""
+BATCH = 100
+"""So many sinks run at once. ZeroMQ keeps about 1000 changes of subscriptions while nothing is
+pushed; with more of them than that the first events are lost."""
 QUIET_S = 5.0
 """When nothing has arrived for so long nothing more will."""
 SETTLING_S = 0.3

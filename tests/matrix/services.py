@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import attrs
 
 from devservices.kafka import KafkaBroker
-from devservices.tango import TangoDatabase
+from devservices.tango import TangoDatabase, TangoDeviceServer
 from queueconnector_core.discovery import discover
 from queueconnector_core.registry import Registry
 
@@ -27,6 +27,8 @@ class Matrix:
     registry: Registry
     here: LocalHost
     device: DeviceHost
+    server: TangoDeviceServer
+    """The process behind `device`."""
 
     def refusals(self, cases: Sequence[Case]) -> dict[Case, str]:
         """The cases that are refused, each with the message."""
@@ -49,6 +51,6 @@ def matrix(broker: KafkaBroker, database: TangoDatabase) -> Iterator[Matrix]:
         registry = discover().registry
         here = LocalHost(registry)
         try:
-            yield Matrix(world, registry, here, DeviceHost(server))
+            yield Matrix(world, registry, here, DeviceHost(server), server)
         finally:
             here.close()

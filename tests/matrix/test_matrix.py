@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
 import numpy as np
 import pytest
 
-from devservices.kafka import KafkaBroker
-from devservices.tango import TangoDatabase
-
 from .combinations import halves
 from .compare import same
 from .ends import MemorySink, MemorySource, Place
 from .page import PAGE, render
 from .runner import Case
-from .services import Matrix, matrix
+from .services import Matrix
 from .table import Row
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def services(kafka_broker: KafkaBroker, tango_database: TangoDatabase) -> Iterator[Matrix]:
-    """Both hosts of the product, between a broker and a device with one of everything."""
-    with matrix(kafka_broker, tango_database) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

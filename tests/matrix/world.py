@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -114,9 +115,14 @@ class World:
                 self._add(f"topic:{topic}", message.value())
 
     def produce(self, topic: str, messages: Iterable[bytes]) -> None:
-        """Hand messages over to be written; `flush` waits."""
-        for message in messages:
-            self._producer.produce(topic, message)
+        """Hand messages over to be written; `flush` waits.
+
+        Each has a time stamp of its own, as measurements have: around a subscription an attribute's
+        event of the same value and time as the one before counts as a repeated delivery.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        for index, message in enumerate(messages):
+            self._producer.produce(topic, message, timestamp=now_ms + index)
             self._producer.poll(0)
 
     def flush(self) -> None:
