@@ -123,7 +123,7 @@ def test_the_image_example_shows_each_image(
     expected = [0, [[0, 0], [0, 1]], [[1, 2], [1, 2]], 2.0, 2.1, 2.5]
     for image, value in zip(images, expected, strict=True):
         assert image.dtype == np.float32
-        np.testing.assert_array_equal(image, np.broadcast_to(np.float32(value), (2, 2)))
+        np.testing.assert_array_equal(image, np.broadcast_to(np.array(value, np.float32), (2, 2)))
     assert proxy.state() is tango.DevState.ON
 
 

@@ -34,7 +34,7 @@ longer than anybody should wait."""
 
 SUBSCRIBED_S = 0.05
 """ZeroMQ passes a subscription on in the background: on a busy machine events that are pushed less
-than about 20 ms after Tango calls it done were lost (7 of 400)."""
+than about 20 ms after Tango calls it done were lost (13 of 400)."""
 
 COALESCING_S = 0.002
 """While events keep coming they are taken in lists, that often, instead of one by one."""
