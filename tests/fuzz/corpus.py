@@ -99,7 +99,26 @@ CONFIGURATIONS: Final[list[bytes]] = [
         _exchange(_KAFKA_IN | {"encoding": "utf-8", "fetch_max_wait_ms": 5}, [_LOCAL]),
         _exchange([_KAFKA_IN, _TANGO_IN], _KAFKA_OUT | {"encoding": "npy"}, dtype="float32"),
         _exchange(_TANGO_IN, _KAFKA_OUT | {"timestamp_options": None}, dtype="bytes"),
-        _exchange(_TANGO_IN, [_MEMORY, _LOCAL], dtype="DevDouble", shape=[2, -1]),
+        _exchange(
+            _KAFKA_IN | {"encoding": "json"},
+            _KAFKA_OUT
+            | {"timestamp_options": {"key": "t", "slices": [0, [None, -1, 2]], "reducer": "mean"}},
+            dtype=[["t", "datetime64[ns]", [3]], ["x", "uint8"]],
+            shape=[2],
+        ),
+        _exchange(
+            {"type": "LineFileSource", "path": "in.txt", "follow": True},
+            [
+                {"type": "LineFileSink", "path": "out.txt"},
+                {
+                    "type": "TangoRemoteAttributeSink",
+                    "device_name": "a/b/c",
+                    "attribute_name": "x",
+                    "string_encoding": "latin-1",
+                },
+            ],
+        ),
+        _exchange(_TANGO_IN, [_MEMORY, _LOCAL], dtype="DevDouble", shape=[2, 3]),
         {"exchanges": {"a": [], "b": _exchange(_TANGO_IN, _MEMORY, dtype="int")["exchanges"]}},
         _exchange(
             {"type": "InMemorySource", "data": [1, 2.5, "3", [1, 2]], "delay": 0.5},

@@ -12,6 +12,7 @@ from random import Random
 
 import pytest
 
+from queueconnector_core.component import ComponentKind
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.plan import read_plan
 from tests.fuzz.corpus import CONFIGURATIONS, DECODERS, HOSTILE_CONFIGURATIONS, Case
@@ -59,10 +60,17 @@ def test_hostile_messages_are_no_worse_for_other_dtypes(case: Case) -> None:
 @pytest.mark.parametrize("seed", range(len(CONFIGURATIONS)))
 def test_any_configuration_is_a_plan_or_a_config_error(seed: int) -> None:
     random = Random(seed)  # noqa: S311 - the same inputs in every run
-    read_configuration(CONFIGURATIONS[seed])
+    read_plan(CONFIGURATIONS[seed].decode(), *installed())
     for _ in range(DOCUMENTS):
         check(read_configuration, damaged_document(CONFIGURATIONS[seed], random))
         check(read_configuration, damaged(CONFIGURATIONS[seed], random))
+
+
+@pytest.mark.parametrize("kind", [ComponentKind.SOURCE, ComponentKind.PIPE, ComponentKind.SINK])
+def test_the_corpus_has_every_component_that_is_installed(kind: ComponentKind) -> None:
+    registry, _ = installed()
+    corpus = b"".join(CONFIGURATIONS)
+    assert [name for name in registry.names(kind) if f'"{name}"'.encode() not in corpus] == []
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE_CONFIGURATIONS)))

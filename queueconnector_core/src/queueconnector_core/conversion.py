@@ -10,7 +10,7 @@
 | datetime64 | ISO 8601 text, datetime (UTC), counts of its unit, other units; exact |
 | structured | an object by field name, a list or tuple in field order, rows of other dtypes |
 | bytes | (encoding, octets), octets alone, `[encoding, base64 text]` |
-| object | any plain Python value, arrays |
+| object | any plain Python value, arrays; nested at most 200 levels |
 
 Arrays are made of arrays, lists and tuples of the shape of the exchange, by the same rules for each
 item. Everything else is a `RecordError` that says what was found. NaN and infinity are data.
