@@ -17,8 +17,6 @@ import tango
 from devservices.process import ManagedProcess, wait_until
 from devservices.tango import TangoDatabase, TangoDeviceServer
 
-pytest_plugins = ["devservices.pytest_plugin"]
-
 DEVICE = "test-sdp/queueconnector/01"
 HERE = Path(__file__).parent
 

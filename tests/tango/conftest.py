@@ -20,8 +20,6 @@ from queueconnector_core.protocols import Source
 from queueconnector_core.record import Batch, Record
 from queueconnector_core.structure import make_converter
 
-pytest_plugins = ["devservices.pytest_plugin"]
-
 REGISTRY = discover().registry
 
 

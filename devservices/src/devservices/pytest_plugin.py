@@ -1,6 +1,6 @@
 """Session fixtures that start each real service on first use, and say at the end which ones ran.
 
-Loaded with ``pytest_plugins = ["devservices.pytest_plugin"]``. Where a service cannot be had, the
+Loaded with ``-p devservices.pytest_plugin``. Where a service cannot be had, the
 tests that need it are skipped and the summary counts them; with ``CI=true`` they fail.
 """
 

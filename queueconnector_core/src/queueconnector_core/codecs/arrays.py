@@ -45,8 +45,9 @@ def array_encoder_input(spec: DataSpec) -> Callable[[object], Array]:
 
 def framed(head: bytes, array: Array) -> bytes:
     """`head`, and the buffer of `array` in C order."""
+    parts: Any = (head, array)  # an array is a buffer; types say so from Python 3.12 on only
     try:
-        return b"".join((head, array))  # type: ignore[arg-type]  # a buffer, says Python 3.12
+        return b"".join(parts)
     except TypeError:  # dates, and arrays in another order, have no buffer that could be joined
         return b"".join((head, array.tobytes()))
 
