@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -28,12 +29,10 @@ from .world import World
 
 __all__ = ("Case", "Failure", "refusals", "run")
 
-BATCH = 100
-"""So many sinks run at once. ZeroMQ keeps about 1000 changes of subscriptions while nothing is
-pushed; with more of them than that the first events are lost."""
+BATCH = 200
+"""So many sinks run at once."""
 QUIET_S = 5.0
 """When nothing has arrived for so long nothing more will."""
-SETTLING_S = 0.3
 AT_REST = frozenset({"ON", "OFF", "FAULT"})
 
 
@@ -109,8 +108,12 @@ def refusals(cases: Sequence[Case], world: World, registry: Registry) -> dict[Ca
     return {}
 
 
-def _configuration(numbered: Sequence[tuple[int, Case]], world: World) -> str:
+def _configuration(numbered: Sequence[tuple[int, Case]], world: World, word: str = "") -> str:
+    """One group for each case, and one without values that shows a word in Status."""
     groups = {f"c{number}": [case.exchange(number, world)] for number, case in numbered}
+    if word:
+        ends = {"source": {"type": "InMemorySource", "data": []}}
+        groups[word] = [ends | {"sink": {"type": "InMemorySink", "key": word}}]
     return json.dumps({"exchanges": groups})
 
 
@@ -187,9 +190,28 @@ def _listen(numbered: Sequence[tuple[int, Case]], world: World, host: Host) -> N
                     world.subscribe(everything, channel)
                 elif channel.startswith("attribute:") and isinstance(host, DeviceHost):
                     world.subscribe(host.proxy, channel)
-    # ZeroMQ passes a subscription on behind Tango's back: what is pushed at once may be lost.
-    time.sleep(SETTLING_S)
+    if isinstance(host, DeviceHost):
+        _wait_for_subscriptions(numbered, world, host)
     world.clear()
+
+
+def _wait_for_subscriptions(
+    numbered: Sequence[tuple[int, Case]], world: World, host: DeviceHost
+) -> None:
+    """Make the device push its Status until that is heard: then all earlier subscriptions stand.
+
+    ZeroMQ passes subscriptions on behind Tango's back, in order, and the pushing side reads them no
+    sooner than it pushes: of many attributes the first events would be lost.
+    """
+    channel = "attribute:Status"
+    world.subscribe(host.proxy, channel)
+    for attempt in range(10):
+        word = f"attempt{attempt}"
+        host.configure(_configuration(numbered, world, word))
+        with contextlib.suppress(TimeoutError):
+            wait_until(lambda word=word: word in "".join(world.received(channel)), 1, "Status")  # type: ignore[misc]
+            return
+    raise TimeoutError("Status is not heard")
 
 
 def _make_attributes(numbered: Sequence[tuple[int, Case]], world: World) -> None:
