@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from devservices.process import wait_until
 from devservices.tango import TangoDatabase, TangoTest
 from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_core.protocols import Source
@@ -267,6 +268,8 @@ async def test_a_polled_attribute_of_a_foreign_device_is_followed(
     }
     proxy = tango_test.proxy()
     proxy.double_scalar_w = 0.0
+    # A change of less than abs_change is no event: polling must have seen it before.
+    wait_until(lambda: proxy.read_attribute("double_scalar_w").value == 0.0, 10, "polling")
     async with reading(options) as reader:
         await reader.wait_for(lambda: reader.values[-1:] == [0.0])
         for value in (1.0, 2.0, 3.0):
