@@ -37,6 +37,12 @@ class ComponentKind(enum.Enum):
     PIPE = "Pipe"
     SINK = "Sink"
     CODEC = "Codec"
+    CONFIG_SOURCE = "ConfigSource"
+
+    @property
+    def word(self) -> str:
+        """What it is called in messages and tables, such as `config source`."""
+        return self.name.lower().replace("_", " ")
 
 
 class Guarantee(enum.Enum):
@@ -114,12 +120,13 @@ class ComponentType:
     """One entry of the registry.
 
     `factory(descriptor, context)` builds the component; it imports the transport library itself,
-    so that registering never does. A codec has no descriptor: its factory gets `None`.
+    so that registering never does. A codec has no descriptor: its factory gets `None`. A config
+    source is given a `ConfigContext` instead of a `BuildContext`.
     """
 
     name: str
     kind: ComponentKind
-    factory: Callable[[Any, BuildContext], Any]
+    factory: Callable[[Any, Any], Any]
     descriptor: type[Descriptor] | None = None
     guarantee: Guarantee = Guarantee.NOT_APPLICABLE
     stability: Stability = Stability.BETA

@@ -7,7 +7,7 @@ reading, the checks, the JSON schema, `queueconnector explain` and the reference
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import attrs
 from msgspec import Meta
@@ -23,6 +23,7 @@ __all__ = (
     "SourceDescriptor",
     "PipeDescriptor",
     "SinkDescriptor",
+    "ConfigSourceDescriptor",
     "OneOrMany",
     "DtypeLiteral",
     "ExchangeDescriptor",
@@ -69,6 +70,22 @@ class SinkDescriptor(Descriptor):
     def claims(self, spec: DataSpec) -> Sequence[Claim]:
         """What this sink needs for itself alone, such as the names of its attributes."""
         return ()
+
+
+@attrs.frozen(kw_only=True)
+class ConfigSourceDescriptor(Descriptor):
+    """Base of the descriptors of configuration sources."""
+
+    start: Annotated[
+        bool, Meta(description="Start to stream as soon as something new is configured.")
+    ] = True
+    invalid: Annotated[
+        Literal["keep", "fault"],
+        Meta(
+            description="What a document that cannot be used does to what it configured before: "
+            "keep lets it run on, fault stops it in state FAULT until there is a better one."
+        ),
+    ] = "keep"
 
 
 @attrs.frozen

@@ -17,7 +17,12 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 import attrs
 
 from queueconnector_core.component import ComponentKind
-from queueconnector_core.descriptors import PipeDescriptor, SinkDescriptor, SourceDescriptor
+from queueconnector_core.descriptors import (
+    ConfigSourceDescriptor,
+    PipeDescriptor,
+    SinkDescriptor,
+    SourceDescriptor,
+)
 
 __all__ = (
     "COMPONENT_BASES",
@@ -38,6 +43,7 @@ COMPONENT_BASES: Final[Mapping[type, ComponentKind]] = {
     SourceDescriptor: ComponentKind.SOURCE,
     PipeDescriptor: ComponentKind.PIPE,
     SinkDescriptor: ComponentKind.SINK,
+    ConfigSourceDescriptor: ComponentKind.CONFIG_SOURCE,
 }
 """The annotations that stand for any installed component of a kind; `type` says which."""
 

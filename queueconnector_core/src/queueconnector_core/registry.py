@@ -56,7 +56,7 @@ class Registry:
                 )
             for name in (component.name, *component.aliases):
                 if (component.kind, name) in merged:
-                    raise PluginError(f"{component.kind.value.lower()} {name!r} is defined twice")
+                    raise PluginError(f"{component.kind.word} {name!r} is defined twice")
                 merged[component.kind, name] = component
         return attrs.evolve(self, types=merged)
 
@@ -108,7 +108,7 @@ class Registry:
         text = f"unknown {_word(kind)} {name!r}"
         distribution = install_hints().get(name)
         for other in ComponentKind:
-            hinted = distribution is not None and name.endswith(other.value)
+            hinted = distribution is not None and _kind_named(name) is other
             if other is not kind and (hinted or (other, name) in self.types):
                 article = "an" if other is ComponentKind.CODEC else "a"
                 return f"{text}: it names {article} {_word(other)}"
@@ -132,6 +132,12 @@ class Registry:
         return f"it comes with a plugin that is not installed; pip install {distribution}"
 
 
+def _kind_named(name: str) -> ComponentKind | None:
+    """The kind whose word a type name ends in; `…ConfigSource` is no source."""
+    kinds = [kind for kind in ComponentKind if name.endswith(kind.value)]
+    return max(kinds, key=lambda kind: len(kind.value), default=None)
+
+
 def _word(kind: ComponentKind) -> str:
     """What a component of that kind is called in a configuration."""
-    return "encoding" if kind is ComponentKind.CODEC else f"{kind.value.lower()} type"
+    return "encoding" if kind is ComponentKind.CODEC else f"{kind.word} type"

@@ -16,7 +16,12 @@ from msgspec import Meta
 
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.dataspec import LITERALS, MAX_DIMENSION, NUMPY_WORD, UNSIZED
-from queueconnector_core.descriptors import DtypeLiteral, OneOrMany, QueueConnectorDescriptor
+from queueconnector_core.descriptors import (
+    ConfigSourceDescriptor,
+    DtypeLiteral,
+    OneOrMany,
+    QueueConnectorDescriptor,
+)
 from queueconnector_core.hints import (
     BOUNDS,
     COMPONENT_BASES,
@@ -31,7 +36,7 @@ from queueconnector_core.hints import (
 )
 from queueconnector_core.registry import Registry
 
-__all__ = ("json_schema", "Schema")
+__all__ = ("json_schema", "config_sources_schema", "Schema")
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -82,6 +87,18 @@ def json_schema(registry: Registry) -> Schema:
         "title": "Queue Connector configuration",
         **root,
         "type": ["object", "null"],
+        "$defs": dict(sorted(writer.definitions.items())),
+    }
+
+
+def config_sources_schema(registry: Registry) -> Schema:
+    """The schema (draft 2020-12) of a list of configuration sources of the types in `registry`."""
+    writer = _Writer(registry)
+    root = writer.of(list[ConfigSourceDescriptor])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Queue Connector configuration sources",
+        **root,
         "$defs": dict(sorted(writer.definitions.items())),
     }
 
@@ -163,7 +180,7 @@ class _Writer:
             references = [self._component(component) for component in found]
             return {"oneOf": references} if references else {"not": {}}
 
-        return self._named(kind.value.lower(), write)
+        return self._named(kind.word, write)
 
     def _component(self, component: ComponentType) -> Schema:
         names = (component.name, *component.aliases)

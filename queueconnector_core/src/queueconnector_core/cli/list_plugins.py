@@ -54,7 +54,7 @@ def _plugin_json(plugin: Plugin) -> dict[str, Any]:
 def _type_json(component: ComponentType) -> dict[str, Any]:
     return {
         "name": component.name,
-        "kind": component.kind.name.lower(),
+        "kind": component.kind.word,
         "aliases": list(component.aliases),
         "guarantee": component.guarantee.value,
         "stability": component.stability.value,
@@ -68,7 +68,7 @@ def _types_table(report: DiscoveryReport) -> Table:
             for component in plugin.types:
                 if component.kind is kind:
                     table.add_row(
-                        kind.name.lower(),
+                        kind.word,
                         component.name,
                         f"{plugin.distribution} {plugin.version}",
                         component.guarantee.value,

@@ -1,0 +1,1 @@
+"""Where configurations come from: the contract of configuration sources, and core's own ones."""
