@@ -101,7 +101,7 @@ class AttributeHost(Protocol):
 
     def check(self, claims: Sequence[Claim]) -> None: ...
 
-    async def reconcile(self, claims: Sequence[Claim]) -> None: ...
+    async def reconcile(self, owner: str, claims: Sequence[Claim]) -> None: ...
 
 
 @attrs.frozen
@@ -201,7 +201,7 @@ class Attributes:
         if problems:
             raise ConfigError(problem for error in problems for problem in error.problems)
 
-    async def reconcile(self, claims: Sequence[Claim]) -> None:
+    async def reconcile(self, owner: str, claims: Sequence[Claim]) -> None:
         self.events.append("reconcile")
         self.reconciled.append([claim.name for claim in claims])
 

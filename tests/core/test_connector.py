@@ -184,9 +184,9 @@ async def test_resources_are_made_after_old_groups_ended_and_before_new_ones_sta
     running: list[list[bool]] = []
     reconcile = host.attributes.reconcile
 
-    async def observed(claims: list[Claim]) -> None:
+    async def observed(owner: str, claims: list[Claim]) -> None:
         running.append([component.running for component in host.components])
-        await reconcile(claims)
+        await reconcile(owner, claims)
 
     host.attributes.reconcile = observed  # type: ignore[method-assign,assignment]
     await host.connector.configure(text_of(a=[exchange(attribute("y"))]))
@@ -259,7 +259,7 @@ async def test_a_start_during_a_configuration_reaches_the_new_groups_only(host: 
     await configuring
     with pytest.raises(StateError):
         await starting
-    assert [group.state for group in leaving.values()] == [State.OFF, State.OFF]
+    assert [group.state for group in leaving.values()] == [State.STANDBY, State.STANDBY]
     await host.reaches(State.ON)
     await host.connector.shut_down()
     assert not any(component.running for component in host.components)

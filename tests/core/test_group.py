@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from queueconnector_core import exchange as exchange_module
-from queueconnector_core import group as group_module
+from queueconnector_core import stream as stream_module
 from queueconnector_core.errors import FatalError, RetryableError, StateError
 from queueconnector_core.exchange import Exchange
+from queueconnector_core.fault import Fault
 from queueconnector_core.group import Group
 from queueconnector_core.states import TRANSITIONS, State
 from tests.core.doubles import (
@@ -141,7 +142,7 @@ async def test_a_fault_stops_all_exchanges_of_the_group_and_is_told() -> None:
     life = Life((endless([1], [2], [3]), broken), (endless([1]), RecordingSink()))
     life.group.start()
     await life.reaches(State.FAULT)
-    assert life.group.fault == "the disk is full"
+    assert str(life.group.fault) == "the disk is full"
     assert life.at_rest()
 
 
@@ -149,7 +150,7 @@ async def test_a_defect_of_a_component_is_a_fault_that_names_its_kind() -> None:
     life = Life((ScriptedSource([1], KeyError("oops")), RecordingSink()))
     life.group.start()
     await life.group.settled()
-    assert (life.group.state, life.group.fault) == (State.FAULT, "KeyError: 'oops'")
+    assert (life.group.state, str(life.group.fault)) == (State.FAULT, "KeyError: 'oops'")
 
 
 async def test_a_failure_while_opening_is_a_fault() -> None:
@@ -160,7 +161,7 @@ async def test_a_failure_while_opening_is_a_fault() -> None:
     life.group.start()
     await life.group.settled()
     assert life.states == [State.OFF, State.OPEN, State.FAULT]
-    assert life.group.fault == "no such device"
+    assert str(life.group.fault) == "no such device"
     assert life.at_rest()
 
 
@@ -177,14 +178,14 @@ async def test_a_failure_while_closing_is_a_fault() -> None:
     life.group.stop()
     await life.group.settled()
     assert life.states[-2:] == [State.CLOSE, State.FAULT]
-    assert life.group.fault == "OSError: cannot say goodbye"
+    assert str(life.group.fault) == "OSError: cannot say goodbye"
 
 
 async def test_a_component_that_is_cancelled_from_within_is_a_fault_not_an_end() -> None:
     life = Life((ScriptedSource([1], asyncio.CancelledError(), [2]), RecordingSink()))
     life.group.start()
     await life.group.settled()
-    assert (life.group.state, life.group.fault) == (
+    assert (life.group.state, str(life.group.fault)) == (
         State.FAULT,
         "a component was cancelled from within",
     )
@@ -195,7 +196,7 @@ async def test_reset_leaves_fault_and_the_group_starts_again() -> None:
     life = Life((source, sink))
     life.group.start()
     await life.group.settled()
-    faults: list[str | None] = []
+    faults: list[Fault | None] = []
     life.group._on_change = lambda: faults.append(life.group.fault)
     life.group.reset()
     assert (life.group.state, faults) == (State.OFF, [None])
@@ -214,7 +215,7 @@ async def test_a_refused_reset_keeps_the_group_as_it_is() -> None:
 async def test_what_a_sink_does_not_take_in_time_is_dropped_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(group_module, "DRAIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(stream_module, "DRAIN_TIMEOUT_S", 0.05)
     source, sink = endless([1, 2]), RecordingSink(gate=asyncio.Event())
     life = Life((source, sink))
     life.group.start()
@@ -230,7 +231,7 @@ async def test_what_a_sink_does_not_take_in_time_is_dropped_and_counted(
 async def test_a_source_that_does_not_stop_is_a_fault_that_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(group_module, "DRAIN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(stream_module, "DRAIN_TIMEOUT_S", 0.05)
     monkeypatch.setattr(exchange_module, "STOP_TIMEOUT_S", 0.05)
     source, sink = StubbornSource([1]), RecordingSink()
     life = Life((source, sink))
@@ -239,7 +240,7 @@ async def test_a_source_that_does_not_stop_is_a_fault_that_names_it(
     life.group.stop()
     await life.group.settled()
     assert life.stands(State.FAULT)
-    assert "StubbornSource did not stop" in (life.group.fault or "")
+    assert "StubbornSource did not stop" in str(life.group.fault)
     source.let_go.set()
     await until(lambda: source.stops == 2)
 

@@ -1,25 +1,35 @@
-"""All groups of a host: reads configurations and carries out commands."""
+"""All groups of a host: takes configurations from wherever they come and carries out commands."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 
-from queueconnector_core.component import Services
+from queueconnector_core.component import ComponentKind, Services
+from queueconnector_core.config.follower import Follower
+from queueconnector_core.config.protocol import ConfigContext
+from queueconnector_core.descriptors import ConfigSourceDescriptor
+from queueconnector_core.document import Document
+from queueconnector_core.errors import ConfigError
 from queueconnector_core.group import Group
-from queueconnector_core.plan import ExchangePlan, Plan, read_plan
+from queueconnector_core.plan import Surroundings
 from queueconnector_core.registry import Registry
 from queueconnector_core.states import State, Trigger, aggregate, allows, refusal
+from queueconnector_core.status import status_text
 
 __all__ = ("Connector",)
+
+DIRECT = "configuration"
+"""Where the document comes from that the host itself was given."""
 
 
 class Connector:
     """Owns the groups of one host; everything runs in the event loop that calls it.
 
-    `on_change` is called at every change of state of a group and after every configuration.
-    A command acts on each group whose state allows it, and raises `StateError` when none does.
+    Groups come from the documents of configuration sources (`follow`) and from one document that
+    the host gives itself (`configure`). `on_change` is called at every change of state of a group,
+    and of what is known about the sources. A command acts on each group whose state allows it, and
+    raises `StateError` when none does.
     """
 
     def __init__(
@@ -27,67 +37,122 @@ class Connector:
         registry: Registry,
         services: Services | None = None,
         on_change: Callable[[], None] = lambda: None,
+        *,
+        name: str = "queueconnector",
     ) -> None:
-        self.groups: dict[str, Group] = {}
+        self.name = name
+        self.followers: dict[str, Follower] = {}
         self._registry = registry
         self._services = services or Services()
         self._on_change = on_change
-        self._plan = Plan()
-        self._configuring = asyncio.Lock()
+        self._direct = self.make_document(None, DIRECT)
+
+    @property
+    def documents(self) -> list[Document]:
+        """Every document, that of the host itself first."""
+        followed = [
+            document
+            for follower in self.followers.values()
+            for document in follower.documents.values()
+        ]
+        return [self._direct, *followed]
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """All groups by name."""
+        return {
+            name: group for document in self.documents for name, group in document.groups.items()
+        }
 
     @property
     def state(self) -> State:
-        """The state of the host: see `aggregate`."""
+        """The state of the host: that of its groups (see `aggregate`).
+
+        FAULT also while a configuration source refuses what is asked of it.
+        """
+        if any(follower.is_refused for follower in self.followers.values()):
+            return State.FAULT
         return aggregate(group.state for group in self.groups.values())
 
-    async def configure(self, text: str) -> None:
-        """Replace the configuration by JSON text; empty text removes it.
+    # -- configurations -----------------------------------------------------------------------
 
-        Groups whose configuration did not change are left alone. Changed ones that were open are
-        drained, replaced and started again; new ones are started if any group was open.
-        Raises `ConfigError` with all problems; then nothing has changed.
+    async def configure(self, text: str, *, start: bool = False) -> None:
+        """Replace the host's own document by JSON text; empty text removes it.
+
+        Exchanges that did not change are left alone, whatever their group does. Others that were
+        open are drained, replaced and started again; new groups are started if any was open, or
+        when `start`. Raises `ConfigError` with all problems; then nothing has changed.
         """
-        async with self._configuring:
-            plan = read_plan(text, self._registry, self._services)
-            changed = {
-                name: exchanges
-                for name, exchanges in plan.groups.items()
-                if exchanges != self._plan.groups.get(name)
-                or self.groups[name].state is State.FAULT
-            }
-            new = {name: self._build(name, exchanges) for name, exchanges in changed.items()}
-            await self._replace(plan, new)
+        document = self._direct
+        await document.offer(text, "", self.surroundings(document), start=start)
+
+    async def fail(self, error: ConfigError) -> None:
+        """Put the host's own document in FAULT: what it was to be at the start cannot be used."""
+        await self._direct.fail(error)
+
+    def follow(self, name: str, descriptor: ConfigSourceDescriptor) -> Follower:
+        """Take the documents of a configuration source from now on.
+
+        Raises `ConfigError` when it cannot be built, or the name is taken.
+        """
+        if name in self.followers or name == DIRECT:
+            raise ConfigError.at("", f"a configuration source {name!r} is followed already")
+        component = self._registry.of_descriptor(type(descriptor), ComponentKind.CONFIG_SOURCE)
+        source = component.factory(descriptor, ConfigContext(self.name))
+        self.followers[name] = Follower(name, source, descriptor, self)
+        return self.followers[name]
+
+    async def unfollow(self, name: str) -> None:
+        """Take no more documents of a source, and end what it has configured."""
+        if follower := self.followers.get(name):
+            await follower.close(retire=True)
+            del self.followers[name]
+            self.changed()
+
+    def make_document(self, key: str | None, source: str) -> Document:
+        """A document without groups; see `Documents`."""
+        return Document(
+            self._registry,
+            self._services,
+            key=key,
+            source=source,
+            on_change=self._document_changed,
+            on_applied=self._applied,
+        )
+
+    def surroundings(self, document: Document) -> Surroundings:
+        """What a text of the document is planned into; see `Documents`."""
+        others = [other for other in self.documents if other is not document]
+        return Surroundings(
+            document.key,
+            document.source,
+            frozenset().union(*(other.group_names for other in others)),
+            [claim for other in others for claim in other.claims],
+        )
+
+    def changed(self) -> None:
+        """Tell the host; see `Documents`."""
         self._on_change()
 
-    async def _replace(self, plan: Plan, new: dict[str, Group]) -> None:
-        was_open = {
-            name for name, group in self.groups.items() if allows(group.state, Trigger.STOP)
-        }
-        leaving = [
-            group for name, group in self.groups.items() if name in new or name not in plan.groups
-        ]
-        await asyncio.gather(*(group.shut_down() for group in leaving))
-        for host in self._services.resource_hosts():
-            await host.reconcile([c for c in plan.claims if isinstance(c, host.claim_type)])
-        known = set(self.groups)
-        self.groups = {name: new.get(name) or self.groups[name] for name in plan.groups}
-        self._plan = plan
-        for name, group in new.items():
-            if name in was_open or (was_open and name not in known):
-                group.start()
+    def _document_changed(self, document: Document) -> None:
+        if follower := self.followers.get(document.source):
+            follower.refresh(document)
+        self._on_change()
 
-    def _build(self, name: str, exchanges: Iterable[ExchangePlan]) -> Group:
-        made = [plan.build(self._registry, self._services) for plan in exchanges]
-        return Group(name, made, self._on_change)
+    def _applied(self, document: Document) -> None:
+        for follower in self.followers.values():
+            follower.retry(document)
+
+    # -- commands -----------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Begin to stream: groups go OPEN, then ON by themselves.
 
-        Waits for a configuration under way: a group that it takes away must not start again.
+        Waits for a configuration under way: what it takes away must not start again.
         """
-        async with self._configuring:
-            for group in self._allowing(Trigger.START):
-                group.start()
+        await self._configured()
+        for group in self._allowing(Trigger.START):
+            group.start()
 
     async def stop(self) -> None:
         """Begin to drain: groups go CLOSE, then OFF by themselves."""
@@ -99,48 +164,40 @@ class Connector:
         await asyncio.gather(*(group.abort() for group in self._allowing(Trigger.ABORT)))
 
     async def reset(self) -> None:
-        """Bring groups in FAULT back to OFF."""
-        for group in self._allowing(Trigger.RESET):
+        """Bring groups in FAULT back to OFF, and ask sources again that refused."""
+        refused = [follower for follower in self.followers.values() if follower.is_refused]
+        for group in self._allowing(Trigger.RESET, unless=bool(refused)):
             group.reset()
+        for follower in refused:
+            follower.reset()
 
     async def standby(self) -> None:
-        """Forget the configuration; every group must be OFF."""
+        """Forget the configuration, until a source tells another; every group must be OFF."""
+        await self._configured()
         if self.state is not State.OFF:
             raise refusal(self.state, Trigger.STANDBY)
-        await self.configure("")
+        await asyncio.gather(*(document.clear() for document in self.documents))
 
     async def shut_down(self) -> None:
-        """Drain and stop everything, after a configuration under way; what is configured stays."""
-        async with self._configuring:
-            await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
+        """Drain and stop everything, after configurations under way."""
+        for follower in self.followers.values():
+            await follower.close(retire=False)
+        await self._configured()
+        await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
 
     async def settled(self) -> None:
         """Wait until every group is at rest: OFF or FAULT."""
         await asyncio.gather(*(group.settled() for group in self.groups.values()))
 
     def status_text(self) -> str:
-        """What runs, what failed and why, in words; one line a group and one an exchange."""
-        if not self.groups:
-            return "Not configured."
-        return "\n".join(line for group in self.groups.values() for line in _describe(group))
+        """What runs, what failed, why, and what to do, in words."""
+        return status_text(self.documents, self.followers.values())
 
-    def _allowing(self, trigger: Trigger) -> list[Group]:
+    async def _configured(self) -> None:
+        await asyncio.gather(*(document.settled() for document in self.documents))
+
+    def _allowing(self, trigger: Trigger, *, unless: bool = False) -> Iterable[Group]:
         groups = [group for group in self.groups.values() if allows(group.state, trigger)]
-        if not groups:
+        if not groups and not unless:
             raise refusal(self.state, trigger)
         return groups
-
-
-def _describe(group: Group) -> Iterable[str]:
-    reason = f": {group.fault}; Reset or a new configuration leaves it" if group.fault else ""
-    yield f"Group {group.name} is {group.state.value}{reason}"
-    for exchange in group.exchanges:
-        stats = exchange.statistics
-        line = f"  {exchange.name}: {stats.received} received, {stats.delivered} delivered"
-        if stats.dropped:
-            last = f" (last: {stats.failures[-1].text})" if stats.failures else ""
-            line += f", {stats.dropped} dropped{last}"
-        if stats.degraded:
-            since = time.strftime("%H:%M:%SZ", time.gmtime(stats.degraded.time_s))
-            line += f"; waiting since {since}: {stats.degraded.text}"
-        yield line

@@ -27,6 +27,7 @@ __all__ = (
     "OneOrMany",
     "DtypeLiteral",
     "ExchangeDescriptor",
+    "RestartDescriptor",
     "QueueConnectorDescriptor",
 )
 
@@ -137,6 +138,32 @@ class ExchangeDescriptor:
 
 
 @attrs.frozen
+class RestartDescriptor:
+    """What a group in FAULT does by itself."""
+
+    attempts: Annotated[
+        int,
+        Meta(
+            description="How often in a row to start again; 0: FAULT lasts until Reset or a new "
+            "configuration.",
+            ge=0,
+        ),
+    ] = 0
+    wait_s: Annotated[
+        float,
+        Meta(description="Seconds before the first attempt; doubled before each next one.", gt=0),
+    ] = 1.0
+    longest_wait_s: Annotated[
+        float,
+        Meta(
+            description="No wait is longer, in seconds. A group that was ON for so long has "
+            "recovered, and may use all attempts once more.",
+            gt=0,
+        ),
+    ] = 60.0
+
+
+@attrs.frozen
 class QueueConnectorDescriptor:
     """The whole configuration: exchanges in one group, or in several named ones."""
 
@@ -145,6 +172,18 @@ class QueueConnectorDescriptor:
         Meta(
             description='A list of exchanges (the group "default"), or an object of such lists by '
             "group name; null or empty: nothing is configured."
+        ),
+    ] = None
+    restart: Annotated[
+        RestartDescriptor,
+        Meta(description="What the groups of this configuration do after a fault, by themselves."),
+    ] = attrs.field(factory=RestartDescriptor)
+    outage_limit_s: Annotated[
+        float | None,
+        Meta(
+            description="Seconds for which an exchange waits for a far end that is away before its "
+            "group goes to FAULT; null: for ever.",
+            gt=0,
         ),
     ] = None
 

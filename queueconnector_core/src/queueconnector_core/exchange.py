@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -40,6 +41,8 @@ class Exchange:
     ) -> None:
         self.name = name
         self.statistics = Statistics()
+        self.outage_limit_s: float | None = None
+        """Seconds for which a far end may be away before the exchange fails; None: for ever."""
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
@@ -174,14 +177,22 @@ class Exchange:
         """Do it until it works or fails for good; the exchange is degraded meanwhile.
 
         `failed` is how a first try has ended already: the next one waits as after any other.
+        Raises `FatalError` when the far end is away for longer than the limit.
         """
-        async for attempt in stamina.retry_context(
-            partial(self._waiting, component), attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
-        ):
-            with attempt:
-                if failed is not None and attempt.num == 1:
-                    raise failed
-                await action()
+        try:
+            async for attempt in stamina.retry_context(
+                partial(self._waiting, component),
+                attempts=None,
+                timeout=None,
+                wait_max=LONGEST_WAIT_S,
+            ):
+                with attempt:
+                    if failed is not None and attempt.num == 1:
+                        raise failed
+                    await action()
+        except RetryableError as error:
+            limit = f"away for more than outage_limit_s = {self.outage_limit_s:g} s"
+            raise FatalError(f"{error}; {limit}") from None
         self.statistics.recovered(component)
 
     def _waiting(self, component: Source | Sink, error: Exception) -> bool | float:
@@ -190,7 +201,13 @@ class Exchange:
             return False
         if self.statistics.degraded is None:
             logger.warning("%s: %s; trying again", self.name, error)
-        self.statistics.waiting(component, str(error))
+        since_s = self.statistics.waiting(component, str(error))
+        if self.outage_limit_s is not None:
+            left_s = since_s + self.outage_limit_s - time.time()
+            if left_s <= 0:
+                return False
+            if left_s < LONGEST_WAIT_S:
+                return min(left_s, error.retry_after_s or left_s)
         return True if error.retry_after_s is None else error.retry_after_s
 
 

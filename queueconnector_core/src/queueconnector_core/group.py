@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 
 from queueconnector_core.errors import QueueConnectorError
 from queueconnector_core.exchange import Exchange
+from queueconnector_core.fault import Fault
+from queueconnector_core.plan import Policy
 from queueconnector_core.states import State, Trigger, allows, next_state, refusal
-from queueconnector_core.together import together
+from queueconnector_core.stream import Phase, Stream
 
 __all__ = ("Group",)
 
 logger = logging.getLogger(__name__)
 
-DRAIN_TIMEOUT_S = 10.0
-"""After `Stop` the sinks have so long to take what was received; then it is counted as dropped."""
-
 
 class Group:
-    """Starts, runs and stops its exchanges together.
+    """Starts, runs, stops and replaces its exchanges.
 
     Every change of state calls `on_change`. Commands return fast; what they begin goes on in one
     task and ends in a state: `settled` waits for it.
@@ -29,120 +29,234 @@ class Group:
     def __init__(
         self,
         name: str,
-        exchanges: Sequence[Exchange],
+        exchanges: Sequence[Exchange] = (),
         on_change: Callable[[], None] = lambda: None,
+        policy: Policy | None = None,
     ) -> None:
         self.name = name
         self.exchanges = tuple(exchanges)
-        self.fault: str | None = None
+        self.policy = policy or Policy()
+        self.fault: Fault | None = None
         """Why the group is in FAULT; None otherwise."""
-        self._state = State.OFF
+        self.restarts = 0
+        """How many attempts the policy has used since the group last was well."""
+        self.restart_at_s: float | None = None
+        """When the group in FAULT starts again by itself: seconds since the Unix epoch."""
+        self._state = State.OFF if exchanges else State.STANDBY
         self._on_change = on_change
-        self._streaming: asyncio.Task[None] | None = None
+        self._streams: list[Stream] = []
+        self._leaving: list[Stream] = []
+        self._news = asyncio.Event()
+        self._opened_at_s = float("inf")
+        self._replacing = False
+        self._resume = False
         self._supervising: asyncio.Task[None] | None = None
-        self._draining: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
 
     @property
     def state(self) -> State:
         """Where the group stands now."""
         return self._state
 
+    # -- commands -----------------------------------------------------------------------------
+
     def start(self) -> None:
         """Begin to open every exchange: OPEN, then ON by itself. Raises `StateError`."""
         self._move(Trigger.START)
-        self._draining = None
-        self._streaming = asyncio.create_task(self._stream(), name=f"group {self.name}")
-        self._supervising = asyncio.create_task(self._supervise(self._streaming))
+        self._open()
 
     def stop(self) -> None:
         """Begin to close: CLOSE, then OFF by itself, after delivering what was received.
 
         Raises `StateError`.
         """
-        opening = self._state is State.OPEN
         self._move(Trigger.STOP)
-        if self._streaming is None or self._streaming.done():
-            return
-        if opening:
-            self._streaming.cancel()
-        else:
-            self._draining = asyncio.create_task(self._drain(self._streaming))
+        self._resume = False
+        for stream in self._streams:
+            stream.drain()
+        self._news.set()
 
     async def abort(self) -> None:
         """Give up what is in flight and go OFF. Raises `StateError`."""
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
-        if self._streaming is not None:
-            self._streaming.cancel()
+        self._resume = self._replacing = False
+        for stream in (*self._streams, *self._leaving):
+            stream.cancel()
+        self._news.set()
         await self.settled()
 
     def reset(self) -> None:
-        """Leave FAULT for OFF. Raises `StateError`."""
-        if allows(self._state, Trigger.RESET):
-            self.fault = None
+        """Leave FAULT for OFF, or STANDBY when nothing is configured. Raises `StateError`."""
         self._move(Trigger.RESET)
+        if not self.exchanges:
+            self._move(Trigger.STANDBY)
 
     async def settled(self) -> None:
-        """Wait until nothing is going on: OFF or FAULT."""
-        if self._supervising is not None:
-            await asyncio.wait((self._supervising,))
+        """Wait until nothing goes on, and nothing will by itself: at rest in OFF or FAULT."""
+        while tasks := [t for t in (self._supervising, self._restarting) if t and not t.done()]:
+            await asyncio.wait(tasks)
 
     async def shut_down(self) -> None:
         """Bring it to rest from any state, draining it if it streams."""
+        self._cancel_restart()
         if allows(self._state, Trigger.STOP):
             self.stop()
         await self.settled()
 
+    # -- configuration ------------------------------------------------------------------------
+
+    async def release(self, kept: Sequence[Exchange]) -> None:
+        """The first half of a new configuration: end every exchange that is not kept.
+
+        Those that are kept stream on.
+        """
+        running = allows(self._state, Trigger.STOP)
+        resume = running or self.restart_at_s is not None
+        self._cancel_restart()
+        keep = set(kept)
+        staying = [stream for stream in self._streams if stream.exchange in keep]
+        if running and staying:
+            self._resume, self._replacing = resume, True
+            self._leaving = [stream for stream in self._streams if stream not in staying]
+            self._streams = staying
+            self._move(Trigger.CONFIGURE)
+            for stream in self._leaving:
+                stream.drain()
+            await asyncio.gather(*(stream.ended() for stream in self._leaving))
+            self._leaving = []
+        else:
+            if running:
+                self.stop()
+            self._resume = resume
+            await self.settled()
+
+    async def adopt(self, exchanges: Sequence[Exchange], policy: Policy, *, start: bool) -> None:
+        """The second half: have exactly these exchanges.
+
+        The new ones are started if the group was open and nobody has stopped it since, or when
+        `start`; a group that loses all is in STANDBY.
+        """
+        known = set(self.exchanges)
+        self.exchanges, self.policy = tuple(exchanges), policy
+        for exchange in exchanges:
+            exchange.outage_limit_s = policy.outage_limit_s
+        if self._replacing and self._state is State.OPEN:
+            self._replacing = False
+            self._streams += [self._stream(e) for e in exchanges if e not in known]
+            self._news.set()
+            return
+        self._replacing = False
+        await self.settled()
+        if exchanges:
+            self._move(Trigger.CONFIGURE)
+            if start or self._resume:
+                self.start()
+        elif self._state is State.FAULT:
+            self.reset()
+        elif self._state is State.OFF:
+            self._move(Trigger.STANDBY)
+
+    async def fail(self, error: Exception) -> None:
+        """Come to rest in FAULT: what was to be configured cannot be used."""
+        await self.shut_down()
+        if self._state is State.FAULT:
+            self.fault = Fault.of(error, self.name)
+            self._tell()
+        else:
+            self._fail(Fault.of(error, self.name), error)
+
+    # -- streaming ----------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        self._streams = [self._stream(exchange) for exchange in self.exchanges]
+        self._supervising = asyncio.create_task(self._supervise(), name=f"group {self.name}")
+
+    def _stream(self, exchange: Exchange) -> Stream:
+        return Stream(exchange, self._news.set)
+
+    async def _supervise(self) -> None:
+        """Follow the streams until all have ended, then come to rest."""
+        while self._is_busy():
+            await self._news.wait()
+            self._news.clear()
+            self._follow()
+        await asyncio.gather(*(stream.ended() for stream in self._streams))
+        for stream in self._streams:
+            if stream.failure is not None:
+                place = self.exchanges.index(stream.exchange)
+                self._fail(Fault.of(stream.failure, self.name, place), stream.failure)
+                self._plan_restart()
+                return
+        self._move(Trigger.CLOSED if self._state is State.CLOSE else Trigger.ABORT)
+
+    def _is_busy(self) -> bool:
+        replacing = self._replacing and self._state is State.OPEN
+        return replacing or any(stream.phase is not Phase.ENDED for stream in self._streams)
+
+    def _follow(self) -> None:
+        """Draw the conclusions from the phases of the streams."""
+        phases = {stream.phase for stream in self._streams}
+        if any(stream.failure for stream in self._streams):
+            self._replacing = False
+            for stream in self._streams:
+                stream.cancel()
+            return
+        if self._state is State.OPEN and not self._replacing and Phase.OPENING not in phases:
+            self._opened_at_s = time.monotonic()
+            self._move(Trigger.OPENED)
+        if self._state is State.ON and phases <= {Phase.ENDING, Phase.ENDED}:
+            self._move(Trigger.ENDED)
+
+    def _fail(self, fault: Fault, error: BaseException) -> None:
+        self.fault = fault
+        trace = None if isinstance(error, QueueConnectorError) else error
+        logger.error("group %s: %s", self.name, fault.message, exc_info=trace)
+        self._move(Trigger.FAILED)
+
+    def _plan_restart(self) -> None:
+        policy = self.policy.restart
+        if time.monotonic() - self._opened_at_s >= policy.longest_wait_s:
+            self.restarts = 0
+        if self.restarts < policy.attempts:
+            wait_s = min(policy.wait_s * 2**self.restarts, policy.longest_wait_s)
+            self.restarts += 1
+            self.restart_at_s = time.time() + wait_s
+            self._restarting = asyncio.create_task(self._restart_after(wait_s))
+            self._tell()
+
+    async def _restart_after(self, wait_s: float) -> None:
+        await asyncio.sleep(wait_s)
+        self._restarting = None
+        self._opened_at_s = float("inf")
+        self._move(Trigger.RESTARTED)
+        self._open()
+
+    def _cancel_restart(self) -> None:
+        self.restart_at_s = None
+        if self._restarting is not None:
+            self._restarting.cancel()
+            self._restarting = None
+
+    # -- state --------------------------------------------------------------------------------
+
     def _move(self, trigger: Trigger) -> None:
-        before, self._state = self._state, next_state(self._state, trigger)
-        logger.info("group %s: %s -> %s", self.name, before.value, self._state.value)
+        before, after = self._state, next_state(self._state, trigger)
+        if before is State.FAULT:
+            self._leave_fault(trigger)
+        self._state = after
+        logger.info("group %s: %s -> %s", self.name, before.value, after.value)
+        self._tell()
+
+    def _leave_fault(self, trigger: Trigger) -> None:
+        self._cancel_restart()
+        self.fault = None
+        if trigger is not Trigger.RESTARTED:
+            self.restarts = 0
+
+    def _tell(self) -> None:
         try:
             self._on_change()
         except Exception:
             # Streams go on, and come to rest, whatever the host does with the news.
             logger.exception("group %s: the host failed on a change of state", self.name)
-
-    async def _stream(self) -> None:
-        await together(exchange.start for exchange in self.exchanges)
-        self._move(Trigger.OPENED)
-        await together(exchange.run for exchange in self.exchanges)
-
-    async def _drain(self, streaming: asyncio.Task[None]) -> None:
-        """Let the streams run dry; give them up when that fails or takes too long."""
-        try:
-            async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                await together(exchange.drain for exchange in self.exchanges)
-                await asyncio.wait((streaming,))
-        except TimeoutError:
-            logger.warning("group %s: not drained within %s s", self.name, DRAIN_TIMEOUT_S)
-        finally:
-            streaming.cancel()
-
-    async def _supervise(self, streaming: asyncio.Task[None]) -> None:
-        """Wait for the streams to end, stop every exchange, and come to rest."""
-        await asyncio.wait((streaming,))
-        failures = [_error(streaming)]
-        if failures == [None] and not streaming.cancelled() and self._state is State.ON:
-            self._move(Trigger.ENDED)
-        if self._draining is not None:
-            await asyncio.wait((self._draining,))
-            failures.append(_error(self._draining))
-        failures += await asyncio.gather(
-            *(exchange.stop() for exchange in self.exchanges), return_exceptions=True
-        )
-        failure = next((error for error in failures if error is not None), None)
-        if failure is not None:
-            self._fail(failure)
-        else:
-            self._move(Trigger.CLOSED if self._state is State.CLOSE else Trigger.ABORT)
-
-    def _fail(self, error: BaseException) -> None:
-        expected = isinstance(error, QueueConnectorError)
-        self.fault = str(error) if expected else f"{type(error).__name__}: {error}"
-        logger.error("group %s: %s", self.name, self.fault, exc_info=None if expected else error)
-        self._move(Trigger.FAILED)
-
-
-def _error(task: asyncio.Task[None]) -> BaseException | None:
-    """How a finished task failed; None when it did not, or was cancelled."""
-    return None if task.cancelled() else task.exception()

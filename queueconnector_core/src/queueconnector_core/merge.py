@@ -50,7 +50,7 @@ async def merge(streams: Sequence[AsyncIterator[Batch]]) -> AsyncIterator[Batch]
         await asyncio.wait(forwarding)
 
 
-async def close(stream: AsyncIterator[Batch]) -> None:
+async def close(stream: AsyncIterator[object]) -> None:
     """Close a stream now rather than when it is collected; an iterator need not be closable."""
     if isinstance(stream, AsyncGenerator):
         await stream.aclose()

@@ -6,7 +6,7 @@ names) is claimed once. A plan is a value: equal plans need no restart.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import TypeVar
 
 import attrs
@@ -23,6 +23,7 @@ from queueconnector_core.descriptors import (
     Descriptor,
     ExchangeDescriptor,
     QueueConnectorDescriptor,
+    RestartDescriptor,
     SinkDescriptor,
     SourceDescriptor,
 )
@@ -31,7 +32,15 @@ from queueconnector_core.exchange import Exchange
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure
 
-__all__ = ("ComponentPlan", "ExchangePlan", "Plan", "make_plan", "read_plan")
+__all__ = (
+    "ComponentPlan",
+    "ExchangePlan",
+    "Policy",
+    "Plan",
+    "Surroundings",
+    "make_plan",
+    "read_plan",
+)
 
 Result = TypeVar("Result")
 Placed = TypeVar("Placed")
@@ -41,21 +50,25 @@ Placed = TypeVar("Placed")
 class ComponentPlan:
     """A component with the spec that leaves it (source), enters it (pipe) or reaches it (sink)."""
 
-    type: ComponentType
+    type: ComponentType = attrs.field(repr=lambda component: component.name)
     descriptor: Descriptor
     spec: DataSpec
 
 
 @attrs.frozen
 class ExchangePlan:
-    """One exchange, proven."""
+    """One exchange, proven.
 
-    name: str
+    Two that stream the same way are equal, wherever they stand; compared by what is written, since
+    NaN differs from itself.
+    """
+
+    name: str = attrs.field(eq=False)
     """Group and place in it: `default[0]`."""
-    sources: tuple[ComponentPlan, ...]
-    pipes: tuple[ComponentPlan, ...]
-    sinks: tuple[ComponentPlan, ...]
-    claims: tuple[Claim, ...]
+    sources: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
+    pipes: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
+    sinks: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
+    claims: tuple[Claim, ...] = attrs.field(eq=False)
 
     def build(self, registry: Registry, services: Services) -> Exchange:
         """Make the exchange; nothing is connected yet."""
@@ -72,41 +85,94 @@ class ExchangePlan:
 
 
 @attrs.frozen
+class Policy:
+    """What the groups of one document do when something fails."""
+
+    restart: RestartDescriptor = attrs.field(factory=RestartDescriptor)
+    outage_limit_s: float | None = None
+    """Seconds; None: an exchange waits for ever for a far end that is away."""
+
+
+@attrs.frozen
 class Plan:
     """A whole configuration, proven: exchanges by group."""
 
     groups: Mapping[str, tuple[ExchangePlan, ...]] = attrs.field(factory=dict)
+    policy: Policy = attrs.field(factory=Policy)
 
     @property
     def claims(self) -> list[Claim]:
         """Everything that is claimed, in order."""
-        return [claim for group in self.groups.values() for plan in group for claim in plan.claims]
+        return [claim for _, claim in self.claims_by_group]
+
+    @property
+    def claims_by_group(self) -> list[tuple[str, Claim]]:
+        """Everything that is claimed, each with the name of the group."""
+        return [
+            (name, claim)
+            for name, group in self.groups.items()
+            for plan in group
+            for claim in plan.claims
+        ]
 
 
-def read_plan(text: str, registry: Registry, services: Services) -> Plan:
+@attrs.frozen
+class Surroundings:
+    """What a document is planned into: the names of its groups, and what others hold."""
+
+    key: str | None = None
+    """The document's own name, which goes before those of the groups in it."""
+    source: str = ""
+    """Where the document comes from; tells groups of the same name apart."""
+    groups: Container[str] = ()
+    """The names of the groups of all other documents."""
+    claims: Sequence[tuple[str, Claim]] = ()
+    """What the groups of other documents claim, each with the name of the group."""
+
+    def name(self, group: str, among: int) -> str:
+        """The name of one of `among` groups of the document."""
+        name = group
+        if self.key is not None:
+            name = self.key if among == 1 else f"{self.key}.{group}"
+        return f"{name}@{self.source}" if name in self.groups else name
+
+
+def read_plan(
+    text: str,
+    registry: Registry,
+    services: Services,
+    surroundings: Surroundings | None = None,
+) -> Plan:
     """Read and prove JSON text; empty text is an empty configuration.
 
     Raises `ConfigError` with all problems found; a document that does not structure is not proven
     further.
     """
     document = read_json(text) if text.strip() else None
-    return make_plan(structure(document, registry), registry, services)
+    descriptor = structure(document, registry)
+    return make_plan(descriptor, registry, services, surroundings or Surroundings())
 
 
-def make_plan(descriptor: QueueConnectorDescriptor, registry: Registry, services: Services) -> Plan:
+def make_plan(
+    descriptor: QueueConnectorDescriptor,
+    registry: Registry,
+    services: Services,
+    surroundings: Surroundings,
+) -> Plan:
     """Prove a structured configuration; raises `ConfigError` with all problems found."""
     problems: list[Problem] = []
     groups: dict[str, tuple[ExchangePlan, ...]] = {}
     in_groups = isinstance(descriptor.exchanges, Mapping)
     for group, exchanges in descriptor.groups.items():
+        name = surroundings.name(group, len(descriptor.groups))
         prefix = f"exchanges.{group}" if in_groups else "exchanges"
         plans = []
         for index, exchange in enumerate(exchanges):
             prover = _Prover(registry, services, problems, f"{prefix}[{index}]")
-            plans.append(prover.prove(f"{group}[{index}]", exchange))
-        groups[group] = tuple(plan for plan in plans if plan is not None)
-    plan = Plan(groups)
-    _check_claims(plan.claims, services, problems)
+            plans.append(prover.prove(f"{name}[{index}]", exchange))
+        groups[name] = tuple(plan for plan in plans if plan is not None)
+    plan = Plan(groups, Policy(descriptor.restart, descriptor.outage_limit_s))
+    _check_claims(plan.claims, surroundings.claims, services, problems)
     if problems:
         raise ConfigError(problems)
     return plan
@@ -185,12 +251,20 @@ def _placed(option: str, descriptors: Sequence[Placed]) -> list[tuple[str, Place
     return [(f"{option}[{index}]", found) for index, found in enumerate(descriptors)]
 
 
-def _check_claims(claims: Sequence[Claim], services: Services, problems: list[Problem]) -> None:
+def _check_claims(
+    claims: Sequence[Claim],
+    held: Sequence[tuple[str, Claim]],
+    services: Services,
+    problems: list[Problem],
+) -> None:
+    others = {(type(claim), claim.name.casefold()): group for group, claim in held}
     seen: dict[tuple[type[Claim], str], Claim] = {}
     for claim in claims:
-        first = seen.setdefault((type(claim), claim.name.casefold()), claim)
-        if first is not claim:
-            text = f"{claim.resource} {claim.name!r} is already used at {first.path}"
+        key = (type(claim), claim.name.casefold())
+        first = seen.setdefault(key, claim)
+        if first is not claim or key in others:
+            where = f"at {first.path}" if first is not claim else f"by group {others[key]}"
+            text = f"{claim.resource} {claim.name!r} is already used {where}"
             problems.append(Problem(claim.path, f"{text}; names must differ, case ignored"))
     for host in services.resource_hosts():
         try:

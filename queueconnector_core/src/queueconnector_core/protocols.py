@@ -100,5 +100,9 @@ class ResourceHost(Protocol):
     def check(self, claims: Sequence[Claim]) -> None:
         """Raise `ConfigError` at the `path` of each claim that cannot be had; change nothing."""
 
-    async def reconcile(self, claims: Sequence[Claim]) -> None:
-        """Make exactly the claimed resources exist; those that did not change are not touched."""
+    async def reconcile(self, owner: str, claims: Sequence[Claim]) -> None:
+        """Make exactly the claimed resources of `owner` exist.
+
+        Those of other owners, and those that did not change, are not touched. An owner is one
+        document of configuration; no two claim the same name.
+        """

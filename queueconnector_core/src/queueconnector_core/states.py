@@ -26,7 +26,8 @@ class State(enum.Enum):
     OFF = "OFF"
     """Configured, not streaming; attributes exist and keep their values."""
     OPEN = "OPEN"
-    """Connecting sinks and sources; stays here while a far end cannot be reached."""
+    """Connecting sinks and sources; stays here while a far end cannot be reached. What is connected
+    already streams, and so does what a new configuration did not change."""
     ON = "ON"
     """Streaming: whatever the far ends send from now on is delivered."""
     CLOSE = "CLOSE"
@@ -49,6 +50,7 @@ class Trigger(enum.Enum):
     ENDED = "ended"
     CLOSED = "closed"
     FAILED = "failed"
+    RESTARTED = "restarted"
 
     @property
     def automatic(self) -> bool:
@@ -69,13 +71,17 @@ TRANSITIONS = (
     Transition(State.INIT, Trigger.INITIALISED, State.STANDBY),
     Transition(State.INIT, Trigger.FAILED, State.FAULT),
     Transition(State.STANDBY, Trigger.CONFIGURE, State.OFF),
+    Transition(State.STANDBY, Trigger.FAILED, State.FAULT),
     Transition(State.OFF, Trigger.CONFIGURE, State.OFF),
     Transition(State.OFF, Trigger.STANDBY, State.STANDBY),
     Transition(State.OFF, Trigger.START, State.OPEN),
+    Transition(State.OFF, Trigger.FAILED, State.FAULT),
     Transition(State.OPEN, Trigger.OPENED, State.ON),
+    Transition(State.OPEN, Trigger.CONFIGURE, State.OPEN),
     Transition(State.OPEN, Trigger.STOP, State.CLOSE),
     Transition(State.OPEN, Trigger.ABORT, State.OFF),
     Transition(State.OPEN, Trigger.FAILED, State.FAULT),
+    Transition(State.ON, Trigger.CONFIGURE, State.OPEN),
     Transition(State.ON, Trigger.STOP, State.CLOSE),
     Transition(State.ON, Trigger.ENDED, State.CLOSE),
     Transition(State.ON, Trigger.ABORT, State.OFF),
@@ -85,11 +91,17 @@ TRANSITIONS = (
     Transition(State.CLOSE, Trigger.FAILED, State.FAULT),
     Transition(State.FAULT, Trigger.RESET, State.OFF),
     Transition(State.FAULT, Trigger.CONFIGURE, State.OFF),
+    Transition(State.FAULT, Trigger.RESTARTED, State.OPEN),
 )
 """Every move of a group.
 
-A group in OPEN, ON or CLOSE that is configured anew is first stopped (`Stop`, `closed`), then
-configured, then started again. A configuration without exchanges removes the group.
+A new configuration of a group that is OPEN or ON: when some of its exchanges did not change, these
+stream on, and the group is OPEN until the others are replaced (`Configure`, `opened`). When all
+changed it is closed, configured and started again (`Stop`, `closed`, `Configure`, `Start`). In
+CLOSE the configuration waits for the end. Without exchanges the group ends in STANDBY.
+
+`failed` in STANDBY or OFF: what was to be configured cannot be used. A group without exchanges that
+is reset goes on to STANDBY.
 """
 
 _TABLE = {(move.source, move.trigger): move.target for move in TRANSITIONS}
@@ -122,7 +134,7 @@ def aggregate(states: Iterable[State]) -> State:
     """The state of a host, from those of its groups.
 
     FAULT if any group is in FAULT; else CLOSE or OPEN if any is on its way; else ON if any
-    streams; else OFF. Without groups: STANDBY.
+    streams; else OFF if any is configured; else STANDBY, as without groups.
     """
     present = set(states)
     order = (State.FAULT, State.CLOSE, State.OPEN, State.ON, State.OFF)

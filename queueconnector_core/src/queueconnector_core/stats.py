@@ -81,10 +81,15 @@ class Statistics:
         """
         return min(self._waits.values(), key=lambda wait: wait.time_s, default=None)
 
-    def waiting(self, component: object, reason: str) -> None:
-        """The far end of a component is away; keeps the time when that began."""
+    def waiting(self, component: object, reason: str) -> float:
+        """The far end of a component is away; keeps, and returns, the time when that began.
+
+        In seconds since the Unix epoch.
+        """
         known = self._waits.get(id(component))
-        self._waits[id(component)] = Failure(reason, known.time_s if known else time.time())
+        since_s = known.time_s if known else time.time()
+        self._waits[id(component)] = Failure(reason, since_s)
+        return since_s
 
     def recovered(self, component: object) -> None:
         """The far end of a component is there again."""

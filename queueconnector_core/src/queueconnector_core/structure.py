@@ -11,7 +11,7 @@ import json
 import operator
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -35,8 +35,9 @@ from queueconnector_core.hints import (
 )
 from queueconnector_core.registry import Registry
 
-__all__ = ("read_json", "structure", "make_converter")
+__all__ = ("read_json", "structure", "structure_as", "make_converter")
 
+T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 
 _JSON_WORDS: Final = {
@@ -84,10 +85,13 @@ def structure(document: object, registry: Registry) -> QueueConnectorDescriptor:
 
     Raises `ConfigError` with every problem found, each with its JSON path.
     """
+    return structure_as({} if document is None else document, QueueConnectorDescriptor, registry)
+
+
+def structure_as(document: object, cls: type[T], registry: Registry) -> T:
+    """A parsed JSON document as any type that has annotations of options; raises `ConfigError`."""
     try:
-        return make_converter(registry).structure(
-            {} if document is None else document, QueueConnectorDescriptor
-        )
+        return make_converter(registry).structure(document, cls)
     except RecursionError:
         raise ConfigError.at("", "nested too deeply") from None
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable
 
 from queueconnector_core.errors import FatalError
 
-__all__ = ("together",)
+__all__ = ("together", "to_its_end")
 
 
 async def together(actions: Iterable[Callable[[], Coroutine[None, None, None]]]) -> None:
@@ -15,12 +15,12 @@ async def together(actions: Iterable[Callable[[], Coroutine[None, None, None]]])
     try:
         async with asyncio.TaskGroup() as tasks:
             for action in actions:
-                tasks.create_task(_to_its_end(action))
+                tasks.create_task(to_its_end(action))
     except BaseExceptionGroup as group:
         raise _first_leaf(group) from None
 
 
-async def _to_its_end(action: Callable[[], Coroutine[None, None, None]]) -> None:
+async def to_its_end(action: Callable[[], Coroutine[None, None, None]]) -> None:
     """A cancellation that nobody asked for is a defect of a component, and no end of a stream."""
     try:
         await action()

@@ -10,16 +10,16 @@ import time
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
-import attrs
-
 from queueconnector_core.component import Claim
 from queueconnector_core.errors import ConfigError, RecordError
 from queueconnector_core.record import Quality, Value
 from queueconnector_tango.claims import check_attribute_name, collect
 from queueconnector_tango.dtypes import Encode, check_attribute, empty_value, encoder
 from queueconnector_tango.host import AttributeClaim
+from queueconnector_tango.kept_values import KeptValues, Snapshot
+from queueconnector_tango.properties import FixedAttribute
 
-__all__ = ("Snapshot", "LocalAttribute", "AttributeSurface", "LocalAttributes")
+__all__ = ("LocalAttribute", "AttributeSurface", "LocalAttributes")
 
 GATE_S = 0.05
 """Between closing an attribute to readers and removing it: reads that have begun end meanwhile.
@@ -29,26 +29,28 @@ WAKE_TIMEOUT_S = 0.5
 """A configuration waits so long for old subscribers of new attributes to be woken; while the
 admin device itself restarts the device it cannot answer, and the waking goes on behind."""
 
+FIXED = "attributes"
+"""The owner of the attributes that the device property of this name declares."""
+
+INHERITED = ""
+"""The owner of what the device had before its restart, until a document claims it."""
+
 RESTART_S = 2.0
 """After a restart of the device Tango looks, within milliseconds, for every attribute that had
 subscribers before."""
 
 
-@attrs.frozen
-class Snapshot:
-    """What an attribute holds, in Tango's form, replaced as a whole so that no read is torn."""
-
-    value: Any
-    time_s: float
-    """Seconds since the Unix epoch, UTC."""
-    quality: Quality
-
-
 class LocalAttribute:
-    """One attribute of the device."""
+    """One attribute of the device.
 
-    def __init__(self, claim: AttributeClaim) -> None:
+    `owner` is the document that claims it; `FIXED` are those that the device always has.
+    """
+
+    def __init__(self, claim: AttributeClaim, owner: str, *, writable: bool = False) -> None:
         self.claim = claim
+        self.owner = owner
+        self.writable = writable
+        """Whether clients may write it."""
         self.open = True
         """False: about to be removed; readers are refused."""
         self._encode: Encode = encoder(claim.spec, claim.string_encoding)
@@ -65,6 +67,10 @@ class LocalAttribute:
         if quality is Quality.INVALID:
             return Snapshot(empty_value(self.claim.spec), time_s, quality)
         return Snapshot(self._encode(value), time_s, quality)
+
+    def take_written(self, value: Any) -> None:
+        """Hold what a client has written, which Tango has checked; in any thread."""
+        self.snapshot = Snapshot(value, time.time(), Quality.VALID)
 
 
 class AttributeSurface(Protocol):
@@ -97,8 +103,9 @@ class LocalAttributes:
     _left: ClassVar[list[AttributeClaim]] = []
     """What the device had when it ended; it may be restarted in the same process."""
 
-    def __init__(self, surface: AttributeSurface) -> None:
+    def __init__(self, surface: AttributeSurface, kept: KeptValues | None = None) -> None:
         self._surface = surface
+        self._kept = kept or KeptValues(None)
         self._attributes: dict[str, LocalAttribute] = {}
         self._inherited: set[str] = set()
         self._lock = asyncio.Lock()
@@ -115,33 +122,66 @@ class LocalAttributes:
             for claim in _own(claims):
                 problems.at(claim.path, check_attribute_name, claim.name)
                 problems.at(claim.path, check_attribute, claim.spec)
+                problems.at(claim.path, self._check_fixed, claim)
 
-    async def reconcile(self, claims: Sequence[Claim]) -> None:
-        """Make exactly the claimed attributes exist.
+    def _check_fixed(self, claim: AttributeClaim) -> None:
+        fixed = self._attributes.get(claim.name.casefold())
+        if fixed is not None and fixed.owner == FIXED and fixed.claim.spec != claim.spec:
+            raise ConfigError.at(
+                "",
+                f"found {claim.spec}; the device property 'attributes' declares {fixed.name!r} as "
+                f"{fixed.claim.spec}",
+            )
+
+    def declare(self, fixed: Sequence[FixedAttribute]) -> None:
+        """Add the attributes that the device always has, whatever is configured."""
+        for declared in fixed:
+            claim = AttributeClaim(declared.name, declared.spec)
+            self._add(LocalAttribute(claim, FIXED, writable=declared.writeable))
+
+    async def reconcile(self, owner: str, claims: Sequence[Claim]) -> None:
+        """Make exactly the claimed attributes of `owner` exist.
 
         One whose definition did not change keeps value and subscribers. Subscribers of one that
-        goes are told; if it comes back in another form they hear it again.
+        goes are told; if it comes back in another form they hear it again. Fixed attributes are
+        there already.
         """
-        wanted = {claim.name.casefold(): LocalAttribute(claim) for claim in _own(claims)}
+        wanted = {
+            claim.name.casefold(): LocalAttribute(claim, owner)
+            for claim in _own(claims)
+            if not self._is_fixed(claim)
+        }
         async with self._lock:
-            leaving = [
-                attribute
-                for key, attribute in self._attributes.items()
-                if (
-                    wanted[key].claim != attribute.claim
-                    if key in wanted
-                    else key not in self._inherited
-                )
-            ]
-            await self._remove(leaving)
+            await self._remove(
+                [
+                    attribute
+                    for key, attribute in self._attributes.items()
+                    if (
+                        attribute.claim != wanted[key].claim
+                        if key in wanted
+                        else attribute.owner == owner
+                    )
+                ]
+            )
             coming = [attr for key, attr in wanted.items() if key not in self._attributes]
             for attribute in coming:
                 self._add(attribute)
-            for key in self._inherited & wanted.keys():
-                self._attributes[key].open = True
-                coming.append(self._attributes[key])
+            for key, attribute in wanted.items():
+                self._attributes[key].owner = owner
+                if key in self._inherited:
+                    self._attributes[key].open = True
+                    coming.append(attribute)
             self._inherited -= wanted.keys()
             await self._wake([attribute.name for attribute in coming])
+
+    def _is_fixed(self, claim: AttributeClaim) -> bool:
+        """Whether the device has it anyway; the claim's default is for one without a value."""
+        fixed = self._attributes.get(claim.name.casefold())
+        if fixed is None or fixed.owner != FIXED:
+            return False
+        if claim.default is not None and fixed.snapshot.quality is Quality.INVALID:
+            self.write(fixed.name, claim.default)
+        return True
 
     def inherit(self) -> None:
         """Take over what the device had before its restart, closed to readers.
@@ -150,7 +190,9 @@ class LocalAttributes:
         missing then, the restart would fail or even end the process.
         """
         for claim in self._left:
-            attribute = LocalAttribute(claim)
+            if claim.name.casefold() in self._attributes:
+                continue
+            attribute = LocalAttribute(claim, INHERITED)
             attribute.open = False
             self._add(attribute)
             self._inherited.add(claim.name.casefold())
@@ -170,9 +212,15 @@ class LocalAttributes:
         """Remove every attribute, because the device ends."""
         self._left[:] = [attribute.claim for attribute in self._attributes.values()]
         self._inherited.clear()
-        await self.reconcile(())
+        async with self._lock:
+            await self._remove(list(self._attributes.values()))
+
+    def held(self) -> list[tuple[AttributeClaim, Snapshot]]:
+        """What every attribute holds, for whoever keeps it."""
+        return [(attribute.claim, attribute.snapshot) for attribute in self._attributes.values()]
 
     def _add(self, attribute: LocalAttribute) -> None:
+        attribute.snapshot = self._kept.restored(attribute.claim) or attribute.snapshot
         self._surface.add_local(attribute)
         self._attributes[attribute.name.casefold()] = attribute
 

@@ -1,40 +1,41 @@
-"""The Tango device SDPQueueConnector: commands, states and dynamic attributes of a connector.
+"""The Tango device SDPQueueConnector: commands, properties and states of a connector.
 
 Threads. The device is synchronous; the connector lives in an event loop in a thread of its own.
-Each rule below was measured; without it the server serves wrong values, stalls or crashes.
+Each rule was measured; without it the server serves wrong values, stalls or crashes.
 
-* Reads return from memory, without a way through the loop.
-* Events are pushed from the loop's thread only: from several threads they would lose their order.
-* Attributes are added and removed under the device's monitor, are `ATTR_NO_SYNC`, and are closed to
-  readers before they go.
-* Whoever waits for the loop in a Tango thread gives the monitor back meanwhile
+* Whoever waits for the loop in a Tango thread gives the device's monitor back meanwhile
   (`AutoTangoAllowThreads`); else the loop's next push waits for the command that waits for it.
+* State and Status are pushed from the loop's thread, as all attributes are (`surface`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
 
 import tango
-from tango.server import Device, attribute, command, device_property
-from tango.test_context import get_server_host_port
+from tango.server import Device, command, device_property
 
 from queueconnector_core.component import Services
 from queueconnector_core.connector import Connector
 from queueconnector_core.discovery import discover
-from queueconnector_core.errors import ConfigError, RecordError, StateError
-from queueconnector_core.record import Quality
+from queueconnector_core.errors import ConfigError, Problem, StateError
+from queueconnector_core.registry import Registry
 from queueconnector_core.states import State
-from queueconnector_tango._proxy import describe, wake_subscribers
-from queueconnector_tango.attributes import LocalAttribute, LocalAttributes
-from queueconnector_tango.dtypes import decode_text, max_dimensions, tango_type
+from queueconnector_tango import properties
+from queueconnector_tango._proxy import describe
+from queueconnector_tango.attributes import LocalAttributes
+from queueconnector_tango.dtypes import decode_text
 from queueconnector_tango.host import AttributeHost
+from queueconnector_tango.kept_values import KeptValues
+from queueconnector_tango.logs import DeviceLog
+from queueconnector_tango.loop_thread import LoopThread
+from queueconnector_tango.surface import DeviceSurface
 
 __all__ = ("SDPQueueConnector",)
 
@@ -42,78 +43,81 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-STATUS_PERIOD_S = 1.0
-"""The counters in Status are brought up to date so often."""
+REFRESH_PERIOD_S = 1.0
+"""The counters in Status, and the file of last values, are brought up to date so often."""
+
+COMMAND_WAIT_S = 2.0
+"""A command waits so long for what it began, then returns: a client waits for 3 s by default. The
+rest goes on, and shows in State and Status."""
 
 SHUTDOWN_TIMEOUT_S = 5.0
 """A device that goes delivers what it has received for so long, then gives up the rest."""
 
+DATABASE: Final = "database"
+"""The name of the configuration source that `exchanges_config_path` and `Monitor` set."""
+
 CONFIG_ERROR: Final = "QueueConnector_ConfigError"
 STATE_ERROR: Final = "QueueConnector_StateError"
 INTERNAL_ERROR: Final = "QueueConnector_InternalError"
-ATTRIBUTE_REMOVED: Final = "QueueConnector_AttributeRemoved"
-
-_QUALITIES = {
-    Quality.VALID: tango.AttrQuality.ATTR_VALID,
-    Quality.INVALID: tango.AttrQuality.ATTR_INVALID,
-    Quality.ALARM: tango.AttrQuality.ATTR_ALARM,
-    Quality.CHANGING: tango.AttrQuality.ATTR_CHANGING,
-    Quality.WARNING: tango.AttrQuality.ATTR_WARNING,
-}
-
-
-class LoopThread:
-    """A thread that omniORB knows, with an event loop that runs until `stop`."""
-
-    def __init__(self) -> None:
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="connector", daemon=True)
-        self._thread.start()
-        self._ready.wait()
-
-    def _run(self) -> None:
-        with tango.EnsureOmniThread(), asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            self._stopped = asyncio.Event()
-            self._ready.set()
-            runner.run(self._until_stopped())
-
-    async def _until_stopped(self) -> None:
-        await self._stopped.wait()
-
-    def submit(self, coroutine: Coroutine[None, None, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine in the loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-
-    def stop(self) -> None:
-        """Cancel whatever runs and end the thread; raises `TimeoutError` if it does not end."""
-        self._loop.call_soon_threadsafe(self._stopped.set)
-        self._thread.join(SHUTDOWN_TIMEOUT_S)
-        if self._thread.is_alive():
-            raise TimeoutError("the event loop did not end")
 
 
 class SDPQueueConnector(Device):  # type: ignore[misc]
     """Streams data between Tango attributes, Kafka topics and whatever plugins provide.
 
-    It is configured by JSON, in property `exchanges_json` or by command `Configure`. Each exchange
-    connects sources through pipes to sinks; sinks may be attributes of this device.
+    Each exchange connects sources through pipes to sinks; sinks may be attributes of this device.
+    It is configured by a database, by properties, or by command.
     """
 
     exchanges_json = device_property(
         dtype=str, default_value="", doc="The configuration that the device starts with, as JSON."
     )
     exchanges_config_path = device_property(
-        dtype=str, default_value="", doc="Path of the configuration in the SDP database."
+        dtype=str,
+        default_value="",
+        doc="A path of the SDP configuration database, with leading slash: each key right below it "
+        "is the configuration of one group, which is followed and started. {} stands for "
+        "subarray_id. Goes before exchanges_json.",
+    )
+    subarray_id = device_property(
+        dtype=str, default_value="", doc="What {} in exchanges_config_path stands for."
+    )
+    config_sources = device_property(
+        dtype=str,
+        default_value="",
+        doc="More configuration sources to follow: a JSON list of objects, each with a type.",
+    )
+    attributes = device_property(
+        dtype=str,
+        default_value="",
+        doc="Attributes that the device always has: a JSON list of objects with name, data_type, "
+        "data_format (SCALAR, SPECTRUM, IMAGE), writeable, max_dim_x, max_dim_y.",
+    )
+    autostart = device_property(
+        dtype=bool, default_value=False, doc="Start what exchanges_json configures."
+    )
+    commands = device_property(
+        dtype=str,
+        default_value="full",
+        doc="full; configuration: without Standby, Start, Stop, Abort; none: only State, Status "
+        "and Init. A command that is hidden comes back when the server is restarted.",
+    )
+    state_file = device_property(
+        dtype=str,
+        default_value="",
+        doc="A local file that keeps the last value of each attribute, with its time, over a "
+        "crash. Empty: nothing is kept.",
     )
 
     def init_device(self) -> None:
         """Read the properties and configure; a problem ends in FAULT, never in a dead server."""
         self._fault: str | None = None
-        self._shown: tuple[State, str] | None = None
+        self._shown_state: State | None = None
+        self._shown_status: str | None = None
         self._loop_thread = LoopThread()
+        self.set_state(tango.DevState.INIT)
         try:
             super().init_device()
+            self._log = DeviceLog(self.get_logger())
             for name in ("State", "Status"):
                 self.set_change_event(name, True, False)
             self._wait_for(self._begin())
@@ -125,26 +129,72 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             self.set_status(_latin(self._fault))
 
     async def _begin(self) -> None:
-        self._attributes = LocalAttributes(self)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._commands: set[asyncio.Task[None]] = set()
+        self._showing: asyncio.Handle | None = None
+        self._kept = KeptValues(Path(self.state_file) if self.state_file.strip() else None)
+        surface = DeviceSurface(self, self._loop_thread.loop.call_soon_threadsafe)
+        self._attributes = LocalAttributes(surface, self._kept)
         plugins = discover()
         for plugin in plugins.broken:
             logger.warning("%s %s: %s", plugin.distribution, plugin.version, plugin.error)
-        self._connector = Connector(
-            plugins.registry, Services({AttributeHost: self._attributes}), self._publish
-        )
-        self._transitions = asyncio.Lock()
-        self._attributes.inherit()
-        try:
-            _refuse_path(self.exchanges_config_path)
-            await self._connector.configure(self.exchanges_json)
-        except ConfigError as error:
-            self._fault = f"The device properties cannot be used:\n{error}"
-            logger.error("%s", self._fault)  # noqa: TRY400 - a user's mistake has no trace
+        self._registry = plugins.registry
+        services = Services({AttributeHost: self._attributes})
+        self._connector = Connector(plugins.registry, services, self._changed, name=self.get_name())
+        await self._use_properties(plugins.registry)
         self._publish()
-        self._tasks = [
+        self._tasks += [
             asyncio.create_task(self._refresh()),
             asyncio.create_task(self._attributes.disown()),
         ]
+
+    async def _use_properties(self, registry: Registry) -> None:
+        """Do what the properties say; whatever is wrong in them is told, the rest is used."""
+        problems: list[Problem] = []
+
+        def tried(action: Callable[[], object]) -> None:
+            try:
+                action()
+            except ConfigError as error:
+                problems.extend(error.problems)
+
+        tried(lambda: self._hide_commands(properties.hidden_commands(self.commands)))
+        tried(
+            lambda: self._attributes.declare(
+                properties.read_fixed_attributes(self.attributes, registry)
+            )
+        )
+        self._attributes.inherit()
+        tried(lambda: self._follow_all(registry))
+        if self.exchanges_config_path.strip():
+            tried(lambda: self._follow_path(self.exchanges_config_path))
+        elif self.exchanges_json.strip():
+            try:
+                await self._connector.configure(self.exchanges_json, start=self.autostart)
+            except ConfigError as error:
+                await self._connector.fail(error.under("exchanges_json"))
+        if problems:
+            text = f"The device properties cannot be used:\n{ConfigError(problems)}"
+            logger.error("%s", text)
+            self._fault = text
+
+    def _hide_commands(self, names: Sequence[str]) -> None:
+        for name in names:
+            # They are gone already when the device is initialised again.
+            with contextlib.suppress(tango.DevFailed):
+                self.remove_command(name, False, False)
+
+    def _follow_all(self, registry: Registry) -> None:
+        sources = properties.read_config_sources(self.config_sources, registry)
+        for index, descriptor in enumerate(sources):
+            self._connector.follow(f"config_sources[{index}]", descriptor)
+
+    def _follow_path(self, path: str) -> None:
+        try:
+            source = properties.database_source(path.strip(), self.subarray_id, self._registry)
+            self._connector.follow(DATABASE, source)
+        except ConfigError as error:
+            raise error.under("exchanges_config_path") from None
 
     def delete_device(self) -> None:
         """Stop everything within a bounded time and remove the dynamic attributes."""
@@ -156,6 +206,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             self._loop_thread.stop()
         except TimeoutError:
             logger.exception("the connector's thread is left behind")
+        self._log.close()
         super().delete_device()
 
     async def _end(self) -> None:
@@ -168,6 +219,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             logger.warning("not all was delivered within %s s", SHUTDOWN_TIMEOUT_S)
             with contextlib.suppress(StateError):
                 await self._connector.abort()
+        await asyncio.to_thread(self._kept.write, self._attributes.held())
         try:
             # A device that is restarted inherits attributes whose read methods are gone.
             await self._attributes.close()
@@ -177,10 +229,32 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     # -- commands ---------------------------------------------------------------------------
 
-    @command(dtype_in=str, doc_in="The configuration as JSON; empty: nothing is configured.")
+    @command(
+        dtype_in=str,
+        doc_in="The configuration as JSON; empty: nothing is configured. A path with a leading "
+        "slash is given to Monitor (deprecated).",
+    )
     def Configure(self, configuration: str) -> None:  # noqa: N802
         """Replace the configuration. A wrong one is refused as a whole; what runs goes on."""
-        self._carry_out("Configure", lambda: self._configure(decode_text(configuration, "utf-8")))
+        text = decode_text(configuration, "utf-8")
+        if text.lstrip().startswith("/"):
+            logger.warning("Configure with a path is deprecated; use Monitor")
+            self._carry_out("Configure", lambda: self._monitor(text))
+        else:
+            self._carry_out("Configure", lambda: self._configure(text))
+
+    @command(
+        dtype_in=str,
+        doc_in="The path, with leading slash, as in property exchanges_config_path; empty: none.",
+    )
+    def Monitor(self, path: str) -> None:  # noqa: N802
+        """Follow a path of the configuration database, instead of the one followed before."""
+        self._carry_out("Monitor", lambda: self._monitor(decode_text(path, "utf-8")))
+
+    @command(dtype_out=bool)
+    def IsMonitoringDB(self) -> bool:  # noqa: N802
+        """Whether the configuration follows a path of the configuration database."""
+        return DATABASE in self._connector.followers
 
     @command
     def Start(self) -> None:  # noqa: N802
@@ -200,22 +274,28 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     @command
     def Abort(self) -> None:  # noqa: N802
         """Disconnect at once; what was not delivered yet is given up and counted as dropped."""
-        self._carry_out("Abort", self._connector.abort, serial=False)
+        self._carry_out("Abort", self._connector.abort)
 
     @command
     def Reset(self) -> None:  # noqa: N802
         """Leave FAULT."""
         self._carry_out("Reset", self._reset)
 
-    @command(dtype_out=bool)
-    def IsMonitoringDB(self) -> bool:  # noqa: N802
-        """Whether the configuration follows a database: not in this release."""
-        return False
-
     async def _configure(self, configuration: str) -> None:
-        if configuration.lstrip().startswith("/"):
-            _refuse_path(configuration.strip())
         await self._connector.configure(configuration)
+        self._fault = None
+
+    async def _monitor(self, path: str) -> None:
+        if path.strip() and not path.lstrip().startswith("/"):
+            raise ConfigError.at("", f"found {path!r}; a path begins with a slash")
+        before = self._connector.followers.get(DATABASE)
+        if path.strip():
+            # Refused before what runs is touched.
+            properties.database_source(path.strip(), self.subarray_id, self._registry)
+        if before is not None:
+            await self._connector.unfollow(DATABASE)
+        if path.strip():
+            self._follow_path(path)
         self._fault = None
 
     async def _reset(self) -> None:
@@ -223,23 +303,19 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             await self._connector.reset()
         self._fault = None
 
-    def _carry_out(
-        self, name: str, action: Callable[[], Awaitable[None]], *, serial: bool = True
-    ) -> None:
-        """Do it in the loop, one command after the other, and tell Tango what went wrong."""
+    def _carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Do it in the loop, and tell Tango what went wrong; what takes long goes on behind."""
 
         async def act() -> None:
-            if self._fault is not None and name not in {"Configure", "Reset"}:
-                raise StateError(f"{name} is not allowed in state FAULT; allowed: Configure, Reset")
+            if self._fault is not None and name not in {"Configure", "Monitor", "Reset"}:
+                raise StateError(
+                    f"{name} is not allowed in state FAULT; allowed: Configure, Monitor, Reset"
+                )
             await action()
             self._publish()
 
-        async def act_alone() -> None:
-            async with self._transitions:
-                await act()
-
         try:
-            self._wait_for(act_alone() if serial else act())
+            self._wait_for(self._begin_to(name, act()))
         except ConfigError as error:
             self._throw(CONFIG_ERROR, str(error), name)
         except StateError as error:
@@ -248,13 +324,24 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             logger.exception("%s failed", name)
             self._throw(INTERNAL_ERROR, f"{type(error).__name__}: {error}", name)
 
+    async def _begin_to(self, name: str, action: Coroutine[None, None, None]) -> None:
+        """Wait for an action for a while; it goes on in any case."""
+        task = asyncio.create_task(action, name=name)
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+        await asyncio.wait((task,), timeout=COMMAND_WAIT_S)
+        if task.done():
+            task.result()
+        else:
+            task.add_done_callback(_log_failure)
+
     def _throw(self, reason: str, text: str, origin: str) -> NoReturn:
         tango.Except.throw_exception(reason, text, f"SDPQueueConnector.{origin}")
         raise AssertionError("throw_exception returned")
 
     def _wait_for(self, coroutine: Coroutine[None, None, T]) -> T:
         """Wait in a Tango thread for the loop, with the device's monitor given back meanwhile."""
-        future = self._loop_thread.submit(coroutine)
+        future: Future[T] = self._loop_thread.submit(coroutine)
         with tango.AutoTangoAllowThreads(self):
             return future.result()
 
@@ -262,103 +349,45 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     async def _refresh(self) -> None:
         while True:
-            await asyncio.sleep(STATUS_PERIOD_S)
+            await asyncio.sleep(REFRESH_PERIOD_S)
             self._publish()
+            self._log.follow_level()
+            await asyncio.to_thread(self._kept.write, self._attributes.held())
+
+    def _changed(self) -> None:
+        """Each change of state is an event; of the texts of one turn of the loop, the last is."""
+        if self._showing is None:
+            self._showing = asyncio.get_running_loop().call_soon(self._publish)
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        state = State.FAULT if self._fault is not None else self._connector.state
+        if state is self._shown_state:
+            return
+        self._shown_state = state
+        value = tango.DevState.names[state.value]
+        with tango.AutoTangoMonitor(self):
+            self.set_state(value)
+        self.push_change_event("State", value)
 
     def _publish(self) -> None:
         """Show state and status and push what changed; in the loop's thread."""
-        state, status = self._connector.state, self._connector.status_text()
+        self._showing = None
+        self._publish_state()
+        status = self._connector.status_text()
         if self._fault is not None:
-            state, status = State.FAULT, self._fault
-        shown, self._shown = self._shown, (state, status)
-        if shown == self._shown:
+            status = self._fault if not self._connector.groups else f"{self._fault}\n{status}"
+        if status == self._shown_status:
             return
-        value, text = tango.DevState.names[state.value], _latin(status)
+        self._shown_status = status
         with tango.AutoTangoMonitor(self):
-            self.set_state(value)
-            self.set_status(text)
-        if shown is None or shown[0] is not state:
-            self.push_change_event("State", value)
-        self.push_change_event("Status", text)
-
-    # -- dynamic attributes: see AttributeSurface ---------------------------------------------
-
-    def add_local(self, local: LocalAttribute) -> None:
-        """Make the attribute exist, with change events that are pushed here."""
-
-        def read(_device: Device, _attribute: tango.Attribute) -> tuple[Any, ...]:
-            return _in_parts(local)
-
-        def is_allowed(_device: Device, _request: tango.AttReqType) -> bool:
-            return local.open
-
-        spec = local.claim.spec
-        dtype: Any = tango_type(spec)
-        for _ in spec.shape:
-            dtype = (dtype,)
-        definition = attribute(
-            name=local.name,
-            dtype=dtype,
-            fget=read,
-            fisallowed=is_allowed,
-            green_mode=False,
-            **max_dimensions(spec),
-        )
-        with tango.AutoTangoMonitor(self):
-            self.add_attribute(definition)
-            self.set_change_event(local.name, True, False)
-            # With a mutex of its own an attribute is freed while a reader still holds it.
-            self.get_device_attr().get_attr_by_name(local.name).set_attr_serial_model(
-                tango.AttrSerialModel.ATTR_NO_SYNC
-            )
-
-    def remove_local(self, local: LocalAttribute) -> None:
-        """Make the attribute no longer exist."""
-        with tango.AutoTangoMonitor(self):
-            # Cleaning the database crashes a server that has none.
-            self.remove_attribute(local.name, False, False)
-
-    def push_local(self, local: LocalAttribute) -> None:
-        """Send what the attribute holds; raises `RecordError` when Tango refuses it."""
-        try:
-            self.push_change_event(local.name, *_in_parts(local))
-        except tango.DevFailed as error:
-            raise RecordError(describe(error)) from None
-        except (TypeError, ValueError, OverflowError) as error:
-            raise RecordError(f"{type(error).__name__}: {error}") from None
-
-    def tell_removed(self, local: LocalAttribute) -> None:
-        """Subscribers get an error; by itself Tango would leave them in silence."""
-        text = f"attribute {local.name} was removed or changed by a new configuration"
-        try:
-            tango.Except.throw_exception(ATTRIBUTE_REMOVED, text, "SDPQueueConnector.Configure")
-        except tango.DevFailed as error:
-            self.push_change_event(local.name, error)
-
-    async def wake_subscribers(self, names: Sequence[str]) -> None:
-        """Let subscribers of attributes that existed before hear them again."""
-        util = tango.Util.instance()
-        while util.is_svr_starting():  # noqa: ASYNC110 - Tango does not tell when it is done
-            await asyncio.sleep(0.1)
-        host, port = get_server_host_port()
-        admin = f"tango://{host}:{port}/{util.get_dserver_device().get_name()}#dbase=no"
-        await wake_subscribers(admin, self.get_name(), list(names))
+            self.set_status(_latin(status))
+        self.push_change_event("Status", _latin(status))
 
 
-def _in_parts(local: LocalAttribute) -> tuple[Any, ...]:
-    """Value (label and octets: two parts), time and quality, as PyTango takes them."""
-    held = local.snapshot
-    value = held.value if local.claim.spec.is_bytes else (held.value,)
-    return (*value, held.time_s, _QUALITIES[held.quality])
-
-
-def _refuse_path(path: str) -> None:
-    if path.strip():
-        raise ConfigError.at(
-            "",
-            f"found the path {path!r}: configurations in the SDP database come with "
-            "queueconnector-sdp, which is not part of this release; use JSON",
-        )
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("%s failed after its client was answered: %s", task.get_name(), error)
 
 
 def _latin(text: str) -> str:

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Only now: Tango reads the variables when it is loaded.
     from queueconnector_tango.device import SDPQueueConnector
 
-    SDPQueueConnector.run_server(given)
+    SDPQueueConnector.run_server(without_verbosity(given))
 
 
 def log_level(arguments: Sequence[str]) -> int:
@@ -49,6 +49,11 @@ def log_level(arguments: Sequence[str]) -> int:
         if found := re.fullmatch(r"-v(\d*)", argument):
             return logging.DEBUG if int(found[1] or 4) >= 3 else logging.INFO
     return logging.INFO
+
+
+def without_verbosity(arguments: Sequence[str]) -> list[str]:
+    """The arguments for Tango: with `-v`, but for `-v5`, it would print each message once more."""
+    return [argument for argument in arguments if not re.fullmatch(r"-v[0-4]?", argument)]
 
 
 def configure_logging(level: int) -> None:

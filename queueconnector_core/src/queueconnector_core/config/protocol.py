@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
+from queueconnector_core.fault import Fault
 from queueconnector_core.states import State
 
 __all__ = (
@@ -58,22 +59,6 @@ class Unavailable:
 
 
 ConfigEvent: TypeAlias = ConfigUpdate | Synced | Unavailable
-
-
-@attrs.frozen
-class Fault:
-    """What is wrong with a document or one of its groups."""
-
-    type: str
-    """The class of the error, such as `ConfigError`."""
-    message: str
-    group: str
-    exchange: int | None = None
-    """The place of the exchange in its group; None: the error is not of one exchange."""
-    time_s: float = 0.0
-    """Seconds since the Unix epoch, UTC."""
-    version: str = ""
-    """The version of the document that it is about."""
 
 
 @attrs.frozen

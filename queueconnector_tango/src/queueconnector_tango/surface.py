@@ -1,0 +1,121 @@
+"""What the device does for its dynamic attributes, in the way that its threads need.
+
+* Attributes are added and removed under the device's monitor, are `ATTR_NO_SYNC`, and are closed to
+  readers before they go.
+* Reads return from memory, without a way through the event loop.
+* Events are pushed from the loop's thread only: from several threads they would lose their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tango
+from tango.server import Device, attribute
+from tango.test_context import get_server_host_port
+
+from queueconnector_core.errors import RecordError
+from queueconnector_core.record import Quality
+from queueconnector_tango._proxy import describe, wake_subscribers
+from queueconnector_tango.attributes import LocalAttribute
+from queueconnector_tango.dtypes import max_dimensions, tango_type
+
+__all__ = ("DeviceSurface", "ATTRIBUTE_REMOVED")
+
+ATTRIBUTE_REMOVED = "QueueConnector_AttributeRemoved"
+
+_QUALITIES = {
+    Quality.VALID: tango.AttrQuality.ATTR_VALID,
+    Quality.INVALID: tango.AttrQuality.ATTR_INVALID,
+    Quality.ALARM: tango.AttrQuality.ATTR_ALARM,
+    Quality.CHANGING: tango.AttrQuality.ATTR_CHANGING,
+    Quality.WARNING: tango.AttrQuality.ATTR_WARNING,
+}
+
+
+class DeviceSurface:
+    """The attributes of a device, for `LocalAttributes`.
+
+    `in_loop` hands a function over to the event loop from any thread.
+    """
+
+    def __init__(self, device: Device, in_loop: Callable[[Callable[[], None]], object]) -> None:
+        self._device = device
+        self._in_loop = in_loop
+
+    def add_local(self, local: LocalAttribute) -> None:
+        """Make the attribute exist, with change events that are pushed by `push_local`."""
+
+        def read(_device: Device, _attribute: tango.Attribute) -> tuple[Any, ...]:
+            return _in_parts(local)
+
+        def write(_device: Device, written: tango.WAttribute) -> None:
+            # Readers see it when the client's call returns; subscribers hear it from the loop.
+            local.take_written(written.get_write_value())
+            self._in_loop(lambda: self.push_local(local))
+
+        def is_allowed(_device: Device, _request: tango.AttReqType) -> bool:
+            return local.open
+
+        spec = local.claim.spec
+        dtype: Any = tango_type(spec)
+        for _ in spec.shape:
+            dtype = (dtype,)
+        access = {"fset": write, "access": tango.AttrWriteType.READ_WRITE} if local.writable else {}
+        definition = attribute(
+            name=local.name,
+            dtype=dtype,
+            fget=read,
+            fisallowed=is_allowed,
+            green_mode=False,
+            **access,
+            **max_dimensions(spec),
+        )
+        with tango.AutoTangoMonitor(self._device):
+            self._device.add_attribute(definition)
+            self._device.set_change_event(local.name, True, False)
+            # With a mutex of its own an attribute is freed while a reader still holds it.
+            self._device.get_device_attr().get_attr_by_name(local.name).set_attr_serial_model(
+                tango.AttrSerialModel.ATTR_NO_SYNC
+            )
+
+    def remove_local(self, local: LocalAttribute) -> None:
+        """Make the attribute no longer exist."""
+        with tango.AutoTangoMonitor(self._device):
+            # Cleaning the database crashes a server that has none.
+            self._device.remove_attribute(local.name, False, False)
+
+    def push_local(self, local: LocalAttribute) -> None:
+        """Send what the attribute holds; raises `RecordError` when Tango refuses it."""
+        try:
+            self._device.push_change_event(local.name, *_in_parts(local))
+        except tango.DevFailed as error:
+            raise RecordError(describe(error)) from None
+        except (TypeError, ValueError, OverflowError) as error:
+            raise RecordError(f"{type(error).__name__}: {error}") from None
+
+    def tell_removed(self, local: LocalAttribute) -> None:
+        """Subscribers get an error; by itself Tango would leave them in silence."""
+        text = f"attribute {local.name} was removed or changed by a new configuration"
+        try:
+            tango.Except.throw_exception(ATTRIBUTE_REMOVED, text, "SDPQueueConnector.Configure")
+        except tango.DevFailed as error:
+            self._device.push_change_event(local.name, error)
+
+    async def wake_subscribers(self, names: Sequence[str]) -> None:
+        """Let subscribers of attributes that existed before hear them again."""
+        util = tango.Util.instance()
+        while util.is_svr_starting():  # noqa: ASYNC110 - Tango does not tell when it is done
+            await asyncio.sleep(0.1)
+        host, port = get_server_host_port()
+        admin = f"tango://{host}:{port}/{util.get_dserver_device().get_name()}#dbase=no"
+        await wake_subscribers(admin, self._device.get_name(), list(names))
+
+
+def _in_parts(local: LocalAttribute) -> tuple[Any, ...]:
+    """Value (label and octets: two parts), time and quality, as PyTango takes them."""
+    held = local.snapshot
+    value = held.value if local.claim.spec.is_bytes else (held.value,)
+    return (*value, held.time_s, _QUALITIES[held.quality])
