@@ -40,12 +40,13 @@ class Rejection:
 
 @attrs.frozen
 class _Order:
-    """A proven text that waits to be applied."""
+    """What waits to be done: apply a proven text, or (`error`) stop, since one cannot be used."""
 
-    text: str
     plan: Plan
-    version: str
-    start: bool
+    text: str = ""
+    version: str = ""
+    start: bool = False
+    error: Exception | None = None
     done: asyncio.Future[None] = attrs.field(factory=asyncio.Future, eq=False)
 
 
@@ -141,7 +142,7 @@ class Document:
         self.seen = version
         plan = read_plan(text, self._registry, self._services, surroundings)
         self.rejection, self.gone = None, False
-        return self._submit(text, plan, version, start)
+        return self._submit(_Order(self._named(plan), text, version, start))
 
     def reject(self, text: str, error: Exception) -> None:
         """Keep the newest text, which cannot be used, and why; what runs goes on."""
@@ -153,20 +154,16 @@ class Document:
     def clear(self) -> asyncio.Future[None]:
         """End and remove all groups; a document with a key keeps its group, in STANDBY."""
         self.rejection = None
-        return self._submit("", Plan(), self.seen, start=False)
+        return self._submit(_Order(self._named(Plan())))
 
     def retire(self) -> asyncio.Future[None]:
         """End and remove all groups, because the document is gone; it may come back."""
         self.rejection, self.gone = None, True
-        return self._submit("", Plan(), self.seen, start=False)
+        return self._submit(_Order(Plan()))
 
-    async def fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> asyncio.Future[None]:
         """Stop what runs, in FAULT: the newest text cannot be used."""
-        await self.settled()
-        if not self.groups:
-            name = self.key or "default"
-            self.groups[name] = Group(name, on_change=self._changed)
-        await asyncio.gather(*(group.fail(error) for group in self.groups.values()))
+        return self._submit(_Order(self._plans[-1], version=self.running, error=error))
 
     async def settled(self) -> None:
         """Wait until no text waits to be applied."""
@@ -176,10 +173,13 @@ class Document:
     def _changed(self) -> None:
         self._on_change(self)
 
-    def _submit(self, text: str, plan: Plan, version: str, start: bool) -> asyncio.Future[None]:
-        if self.key is not None and not plan.groups and not self.gone:
-            plan = attrs.evolve(plan, groups={self.key: ()})
-        order = _Order(text, plan, version, start)
+    def _named(self, plan: Plan) -> Plan:
+        """A document with a key has a group of that name, be it without exchanges."""
+        if self.key is None or plan.groups:
+            return plan
+        return attrs.evolve(plan, groups={self.key: ()})
+
+    def _submit(self, order: _Order) -> asyncio.Future[None]:
         self._orders.append(order)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work(), name=f"configure {self.owner}")
@@ -188,10 +188,12 @@ class Document:
     async def _work(self) -> None:
         while self._orders:
             taken, newest = list(self._orders), self._orders[-1]
-            start = any(order.start for order in taken)
             error: Exception | None = None
             try:
-                await self._apply(newest.plan, start=start)
+                if newest.error is not None:
+                    await self._stop(newest.error)
+                else:
+                    await self._apply(newest.plan, start=any(order.start for order in taken))
                 self.running = newest.version
             except Exception as caught:  # noqa: BLE001 - told to whoever waits for it
                 error = caught
@@ -202,6 +204,12 @@ class Document:
                     order.done.set_exception(error) if error else order.done.set_result(None)
             self._on_applied(self)
             self._changed()
+
+    async def _stop(self, error: Exception) -> None:
+        if not self.groups:
+            name = self.key or "default"
+            self.groups[name] = Group(name, on_change=self._changed)
+        await asyncio.gather(*(group.fail(error) for group in self.groups.values()))
 
     async def _apply(self, plan: Plan, *, start: bool) -> None:
         made, change = self._make(plan)

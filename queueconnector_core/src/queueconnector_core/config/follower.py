@@ -158,7 +158,7 @@ class Follower:
             if document is None:
                 document = self._connector.make_document(update.key, self.name)
                 self.documents[update.key] = document
-            document.seen = update.version
+            document.seen, document.gone = update.version, False
             self._offer(document, update.text)
         elif update.grace_s > 0:
             logger.warning(
@@ -194,7 +194,8 @@ class Follower:
     async def _stop_rejected(self, document: Document, error: Exception) -> None:
         """Where a text cannot be used: FAULT when nothing else runs, or the policy says so."""
         await document.settled()
-        if self._descriptor.invalid == "fault" or not document.running:
+        superseded = document.rejection is None or document.gone
+        if not superseded and (self._descriptor.invalid == "fault" or not document.running):
             await document.fail(error)
 
     def _remove(self, key: str | None) -> None:
@@ -241,5 +242,10 @@ class Follower:
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine, name=f"configuration source {self.name}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("configuration source %s: %s", self.name, error, exc_info=error)
