@@ -194,7 +194,8 @@ class Connector:
         return status_text(self.documents, self.followers.values())
 
     async def _configured(self) -> None:
-        await asyncio.gather(*(document.settled() for document in self.documents))
+        for document in self.documents:
+            await document.settled()
 
     def _allowing(self, trigger: Trigger, *, unless: bool = False) -> Iterable[Group]:
         groups = [group for group in self.groups.values() if allows(group.state, trigger)]
