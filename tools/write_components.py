@@ -15,7 +15,7 @@ from typing import Any
 from queueconnector_core.codecs import CODECS
 from queueconnector_core.codecs.raw import RawCodec
 from queueconnector_core.component import ComponentKind, ComponentType
-from queueconnector_core.schema import json_schema
+from queueconnector_core.schema import config_sources_schema, json_schema
 from workspace import ROOT
 from write_schema import standard_registry
 
@@ -27,6 +27,14 @@ HEAD = """\
 Every component of core and of the project's plugins, with its options. The same declarations make
 the [JSON schema](queueconnector.schema.json) and check what is configured. Which dtypes and shapes
 go from where to where is in the [compatibility tables](compatibility.md).
+"""
+
+SOURCES_HEAD = """\
+## Configuration sources
+
+Where a host takes its configurations from, and how it tells how they fare; property
+`config_sources` of the device server is a JSON list of them
+([JSON schema](config-sources.schema.json)).
 """
 
 
@@ -47,12 +55,20 @@ def page_text() -> str:
     for encoding, codec in CODECS:
         lines += [f"### {encoding}\n", f"{inspect.getdoc(codec)}\n"]
     lines += ["### Any label, for dtype bytes\n", f"{inspect.getdoc(RawCodec)}\n"]
+    lines.append(SOURCES_HEAD)
+    definitions = config_sources_schema(registry)["$defs"]
+    for component in registry.walk(ComponentKind.CONFIG_SOURCE):
+        lines += [f"### {component.name}\n", *_facts(component)]
+        lines += _described(definitions[component.name])
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _facts(component: ComponentType) -> Iterator[str]:
     also = f"; also written {', '.join(component.aliases)}" if component.aliases else ""
-    yield f"Delivery: {component.guarantee.value}. Stability: {component.stability.value}{also}.\n"
+    delivery = f"Delivery: {component.guarantee.value}. "
+    if component.kind is ComponentKind.CONFIG_SOURCE:
+        delivery = ""
+    yield f"{delivery}Stability: {component.stability.value}{also}.\n"
 
 
 def _described(definition: dict[str, Any]) -> Iterator[str]:

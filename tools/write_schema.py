@@ -1,4 +1,4 @@
-"""Write the JSON schema of the project's own distributions into the documentation.
+"""Write the JSON schemas of the project's own distributions into the documentation.
 
 What else is installed is left out. Run it by `make reference`.
 """
@@ -6,14 +6,21 @@ What else is installed is left out. Run it by `make reference`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from queueconnector_core.discovery import discover
 from queueconnector_core.registry import Registry
-from queueconnector_core.schema import json_schema
+from queueconnector_core.schema import Schema, config_sources_schema, json_schema
 from workspace import ROOT, products, pyproject
 
-SCHEMA = ROOT / "docs" / "reference" / "queueconnector.schema.json"
+FOLDER = ROOT / "docs" / "reference"
+
+SCHEMAS: Mapping[str, Callable[[Registry], Schema]] = {
+    "queueconnector.schema.json": json_schema,
+    "config-sources.schema.json": config_sources_schema,
+}
+"""What makes the schema in each file."""
 
 
 def standard_registry() -> Registry:
@@ -31,15 +38,16 @@ def standard_registry() -> Registry:
     return registry
 
 
-def schema_text() -> str:
-    """The text of the file."""
-    return json.dumps(json_schema(standard_registry()), indent=2) + "\n"
+def schema_text(name: str) -> str:
+    """The text of a file."""
+    return json.dumps(SCHEMAS[name](standard_registry()), indent=2) + "\n"
 
 
-def write(path: Path = SCHEMA) -> None:
-    """Write the file."""
-    path.write_text(schema_text(), encoding="utf-8")
-    print(f"wrote {path.relative_to(ROOT)}")
+def write(folder: Path = FOLDER) -> None:
+    """Write the files."""
+    for name in SCHEMAS:
+        (folder / name).write_text(schema_text(name), encoding="utf-8")
+        print(f"wrote {(folder / name).relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,7 @@ from msgspec import Meta
 import write_schema
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.descriptors import (
+    ConfigSourceDescriptor,
     DtypeLiteral,
     OneOrMany,
     PipeDescriptor,
@@ -28,8 +29,8 @@ from queueconnector_core.descriptors import (
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.registry import Registry
-from queueconnector_core.schema import json_schema
-from queueconnector_core.structure import structure
+from queueconnector_core.schema import Schema, config_sources_schema, json_schema
+from queueconnector_core.structure import make_converter, structure
 from tests.config.documents import Documents, Validator, mutated, places
 
 
@@ -89,6 +90,9 @@ REGISTRIES = {"installed": discover().registry, "forms": FORMS}
 SCHEMAS = {name: json_schema(registry) for name, registry in REGISTRIES.items()}
 VALIDATORS = {name: Validator(schema) for name, schema in SCHEMAS.items()}
 DOCUMENTS = {name: Documents(schema).of(schema) for name, schema in SCHEMAS.items()}
+CONFIG_SOURCES = config_sources_schema(REGISTRIES["installed"])
+CONFIG_SOURCES_VALIDATOR = Validator(CONFIG_SOURCES)
+CONFIG_SOURCE_DOCUMENTS = Documents(CONFIG_SOURCES).of(CONFIG_SOURCES)
 EXCHANGE = {"$ref": "#/$defs/ExchangeDescriptor"}
 CONFIGURATIONS = {
     name: Documents(schema).of(EXCHANGE).map(lambda exchange: {"exchanges": [exchange]})
@@ -199,8 +203,9 @@ def test_one_or_many_is_a_value_or_a_list_of_them() -> None:
     assert many == {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 2}
 
 
-def test_every_option_of_the_project_is_described() -> None:
-    described = json_schema(write_schema.standard_registry())
+@pytest.mark.parametrize("schema_of", write_schema.SCHEMAS.values())
+def test_every_option_of_the_project_is_described(schema_of: Callable[[Registry], Schema]) -> None:
+    described = schema_of(write_schema.standard_registry())
     options = {
         f"{name}.{option}": part
         for name, definition in described["$defs"].items()
@@ -237,9 +242,26 @@ def test_an_annotation_without_a_meaning_in_json_is_refused() -> None:
         json_schema(registry)
 
 
-def test_the_shipped_file_is_that_of_the_project() -> None:
-    text = write_schema.SCHEMA.read_text("utf-8")
-    assert text == write_schema.schema_text(), "an option changed: run `make reference`"
+@pytest.mark.parametrize("name", write_schema.SCHEMAS)
+def test_the_shipped_file_is_that_of_the_project(name: str) -> None:
+    text = (write_schema.FOLDER / name).read_text("utf-8")
+    assert text == write_schema.schema_text(name), "an option changed: run `make reference`"
+
+
+@given(data=st.data())
+@thorough
+def test_configuration_sources_are_valid_exactly_when_they_are_accepted(
+    data: st.DataObject,
+) -> None:
+    document = data.draw(mutated(CONFIG_SOURCE_DOCUMENTS, words_of(CONFIG_SOURCES)))
+    reason = ""
+    try:
+        make_converter(REGISTRIES["installed"]).structure(document, list[ConfigSourceDescriptor])
+    except ConfigError as error:
+        reason = str(error)
+    event("refused" if reason else "accepted")
+    errors = [error.message for error in CONFIG_SOURCES_VALIDATOR.iter_errors(document)]
+    assert bool(errors) == bool(reason), f"schema: {errors}; reading: {reason}"
 
 
 def test_the_command_prints_the_schema_of_what_is_installed() -> None:

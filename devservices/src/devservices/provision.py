@@ -11,7 +11,9 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 
+from . import debian_tango
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
 from .kafka import KafkaBroker
@@ -38,6 +40,11 @@ SERVICES: Mapping[str, Callable[[], str]] = {
 }
 
 
+DEBIAN_TANGO_PACKAGES: Mapping[str, Callable[[], bool]] = {
+    package: partial(debian_tango.is_missing, package) for package in debian_tango.PACKAGES
+}
+
+
 def can_install() -> bool:
     """Return whether this is a Debian-like machine and we are root on it."""
     try:
@@ -48,12 +55,13 @@ def can_install() -> bool:
     return "debian" in family and os.geteuid() == 0
 
 
-def install_missing() -> None:
-    """Install the Debian packages that are missing; a failure is printed and is no error here.
+def install_missing(packages: Mapping[str, Callable[[], bool]] = PACKAGES) -> None:
+    """Install those of the Debian packages that are missing.
 
-    What could not be installed shows as not available in the report that follows.
+    A failure is printed and is no error here: what could not be installed shows as not available
+    in the report that follows.
     """
-    missing = [package for package, is_missing in PACKAGES.items() if is_missing()]
+    missing = [package for package, is_missing in packages.items() if is_missing()]
     if not missing:
         return
     if not can_install():
@@ -81,10 +89,10 @@ def _apt_get(*arguments: str) -> None:
         print(f"apt-get {' '.join(arguments)} failed:\n{result.stdout[-2000:]}")
 
 
-def report() -> list[str]:
+def report(services: Mapping[str, Callable[[], str]] = SERVICES) -> list[str]:
     """Print one line for each service; return the names of those that are not available."""
     missing = []
-    for service, version in SERVICES.items():
+    for service, version in services.items():
         try:
             print(f"{service}: available ({version()})")
         except ServiceUnavailable as error:
@@ -99,9 +107,18 @@ def main() -> int:
     parser.add_argument(
         "--require-all", action="store_true", help="exit with 1 when a service is not available"
     )
+    parser.add_argument(
+        "--debian-tango-db",
+        action="store_true",
+        help="also Debian's Tango database with MariaDB (for pytest --tango-database=debian)",
+    )
     arguments = parser.parse_args()
-    install_missing()
-    missing = report()
+    packages, services = dict(PACKAGES), dict(SERVICES)
+    if arguments.debian_tango_db:
+        packages |= DEBIAN_TANGO_PACKAGES
+        services["Debian's Tango database"] = debian_tango.DebianTangoDatabase.check
+    install_missing(packages)
+    missing = report(services)
     return 1 if missing and arguments.require_all else 0
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from . import kcat as kcat_client
+from .debian_tango import DebianTangoDatabase
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
 from .kafka import KafkaBroker
@@ -21,8 +22,20 @@ from .tango import TangoDatabase, TangoTest
 
 S = TypeVar("S", bound=Service)
 
+TANGO_DATABASES = {"pytango": TangoDatabase, "debian": DebianTangoDatabase}
+
 _USED = pytest.StashKey[list[str]]()
 _MISSING = pytest.StashKey[list[ServiceUnavailable]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of the Tango database."""
+    parser.addoption(
+        "--tango-database",
+        choices=list(TANGO_DATABASES),
+        default="pytango",
+        help="what the fixture tango_database starts: pytango-db, or Debian's tango-db on MariaDB",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,8 +58,8 @@ def embedded_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture(scope="session")
 def tango_database(request: pytest.FixtureRequest) -> Iterator[TangoDatabase]:
-    """A running, at first empty Tango database."""
-    yield from _serve(request, TangoDatabase)
+    """A running, at first empty Tango database; `--tango-database` says which."""
+    yield from _serve(request, TANGO_DATABASES[request.config.getoption("--tango-database")])
 
 
 @pytest.fixture(scope="session")

@@ -228,7 +228,7 @@ class TangoTest(TangoDeviceServer):
             raise ServiceUnavailable(
                 "TangoTest", f"no {cls.executable}", "apt-get install tango-test (Debian)"
             )
-        return f"TangoTest {_debian_version('tango-test')}"
+        return f"TangoTest {debian_version('tango-test')}"
 
     def poll(self, attribute: str, period_ms: int, abs_change: float | None = None) -> None:
         """Poll an attribute, so that the server sends its change events.
@@ -244,12 +244,16 @@ class TangoTest(TangoDeviceServer):
         proxy.poll_attribute(attribute, period_ms)
 
 
-def _debian_version(package: str) -> str:
+def debian_version(package: str) -> str:
+    """Return the upstream version of a Debian package, in words when nobody knows it."""
     query = ["dpkg-query", "--show", "--showformat=${Version}", package]
     if shutil.which(query[0]) is None:
         return "(version unknown)"
     result = subprocess.run(query, capture_output=True, text=True, check=False)
-    return re.split(r"[+-]", result.stdout)[0] or "(version unknown)"
+    return (
+        re.split(r"[+-]", result.stdout.partition(":")[2] or result.stdout)[0]
+        or "(version unknown)"
+    )
 
 
 def _as_lists(properties: Properties) -> dict[str, list[str]]:

@@ -88,6 +88,12 @@ class ConfigSourceDescriptor(Descriptor):
         ),
     ] = "keep"
 
+    def check(self) -> None:
+        """Raise `ConfigError` when its options do not go together.
+
+        May look at the disk, so that it is not for the event loop.
+        """
+
 
 @attrs.frozen
 class OneOrMany:

@@ -6,6 +6,12 @@ from collections.abc import Iterable
 
 from queueconnector_core.codecs import CODECS
 from queueconnector_core.component import ComponentKind, ComponentType, Stability
+from queueconnector_core.config.descriptors import (
+    FileConfigSourceDescriptor,
+    JsonConfigSourceDescriptor,
+)
+from queueconnector_core.config.file import FileConfigSource
+from queueconnector_core.config.text import JsonConfigSource
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_core.pipes.buffer_with_time import (
     BufferWithTimePipe,
@@ -18,7 +24,7 @@ __all__ = ("queueconnector_components",)
 
 @hookimpl
 def queueconnector_components() -> Iterable[ComponentType]:
-    """The pipes and codecs of core."""
+    """The pipes, codecs and configuration sources of core."""
     yield ComponentType(
         "DefaultPipe",
         ComponentKind.PIPE,
@@ -40,3 +46,17 @@ def queueconnector_components() -> Iterable[ComponentType]:
             lambda *_, codec=codec: codec(),
             stability=Stability.STABLE,
         )
+    yield ComponentType(
+        "JsonConfigSource",
+        ComponentKind.CONFIG_SOURCE,
+        JsonConfigSource,
+        JsonConfigSourceDescriptor,
+        aliases=("json",),
+    )
+    yield ComponentType(
+        "FileConfigSource",
+        ComponentKind.CONFIG_SOURCE,
+        FileConfigSource,
+        FileConfigSourceDescriptor,
+        aliases=("file",),
+    )

@@ -180,7 +180,7 @@ class _Writer:
             references = [self._component(component) for component in found]
             return {"oneOf": references} if references else {"not": {}}
 
-        return self._named(kind.word, write)
+        return self._named(kind.name.lower(), write)
 
     def _component(self, component: ComponentType) -> Schema:
         names = (component.name, *component.aliases)
