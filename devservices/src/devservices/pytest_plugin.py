@@ -15,6 +15,7 @@ import pytest
 from . import kcat as kcat_client
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
+from .etcd import EtcdServer
 from .kafka import KafkaBroker
 from .service import Service
 from .tango import TangoDatabase, TangoTest
@@ -41,6 +42,12 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
 def embedded_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
     """A running mock cluster; see its class for what it is not."""
     yield from _serve(request, EmbeddedBroker)
+
+
+@pytest.fixture(scope="session")
+def etcd_server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
+    """A running etcd; share it by using keys of your own."""
+    yield from _serve(request, EtcdServer)
 
 
 @pytest.fixture(scope="session")
