@@ -18,6 +18,7 @@ FOLDERS = (
     "queueconnector_core",
     "queueconnector_kafka",
     "queueconnector_memory",
+    "queueconnector_sdp",
     "queueconnector_tango",
 )
 DOCUMENTS = sorted(

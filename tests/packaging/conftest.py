@@ -71,6 +71,7 @@ def everything(
     return clean_environment(
         "queueconnector-core[cli]",
         *("queueconnector-memory", "queueconnector-kafka", "queueconnector-tango"),
+        "queueconnector-sdp",
         *("queueconnector-line-files", "acme-broken", "queueconnector-again"),
         more=third_party_wheels,
     )

@@ -8,7 +8,7 @@ import pytest
 
 from tests.packaging.environment import Environment
 
-PLUGINS = ["core", "memory", "kafka", "tango"]
+PLUGINS = ["core", "memory", "kafka", "tango", "sdp"]
 
 IN_MEMORY = {
     "source": {"type": "InMemorySource", "data": ["a"]},
@@ -22,7 +22,7 @@ BRIDGE = {
 
 NO_TRANSPORT = """
 import sys
-assert not {"tango", "aiokafka"} & set(sys.modules), "a transport was imported"
+assert not {"tango", "aiokafka", "aiohttp"} & set(sys.modules), "a transport was imported"
 """
 
 
@@ -35,15 +35,15 @@ def imported_by(environment: Environment, *arguments: str) -> set[str]:
     return {line.split("|")[2].strip().split(".")[0] for line in lines}
 
 
-def test_both_transports_are_there(everything: Environment) -> None:
-    everything.python("import tango, aiokafka")
+def test_all_transports_are_there(everything: Environment) -> None:
+    everything.python("import tango, aiokafka, aiohttp")
 
 
 def test_list_imports_every_plugin_and_no_transport(everything: Environment) -> None:
     imported = imported_by(everything, "list")
 
     assert {f"queueconnector_{name}" for name in PLUGINS} <= imported
-    assert not {"tango", "aiokafka"} & imported
+    assert not {"tango", "aiokafka", "aiohttp"} & imported
 
 
 def test_running_a_configuration_imports_no_transport_that_it_does_not_use(
@@ -51,7 +51,7 @@ def test_running_a_configuration_imports_no_transport_that_it_does_not_use(
 ) -> None:
     config = everything.write("memory.json", json.dumps({"exchanges": [IN_MEMORY]}))
 
-    assert not {"tango", "aiokafka"} & imported_by(everything, "run", config)
+    assert not {"tango", "aiokafka", "aiohttp"} & imported_by(everything, "run", config)
 
 
 @pytest.mark.parametrize("name", PLUGINS)

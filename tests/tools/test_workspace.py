@@ -21,11 +21,12 @@ def version_of(folder: Path) -> str:
     return str(pyproject(folder)["project"]["version"])
 
 
-def test_core_and_the_three_plugins_are_released() -> None:
+def test_core_and_the_four_plugins_are_released() -> None:
     assert [name_of(product) for product in products()] == [
         "queueconnector_core",
         "queueconnector_kafka",
         "queueconnector_memory",
+        "queueconnector_sdp",
         "queueconnector_tango",
     ]
 

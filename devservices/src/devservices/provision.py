@@ -16,6 +16,7 @@ from functools import partial
 from . import debian_tango
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
+from .etcd import EtcdServer
 from .kafka import KafkaBroker
 from .kcat import kcat_version
 from .tango import TANGO_TEST, TangoDatabase, TangoTest
@@ -27,6 +28,8 @@ PACKAGES: Mapping[str, Callable[[], bool]] = {
     "openjdk-17-jre-headless": lambda: shutil.which("java") is None,
     "maven": lambda: shutil.which("mvn") is None,
     "kcat": lambda: shutil.which("kcat") is None,
+    "etcd-server": lambda: shutil.which("etcd") is None,
+    "etcd-client": lambda: shutil.which("etcdctl") is None,
     "tango-test": lambda: not TANGO_TEST.is_file(),
 }
 
@@ -34,6 +37,7 @@ PACKAGES: Mapping[str, Callable[[], bool]] = {
 SERVICES: Mapping[str, Callable[[], str]] = {
     "Apache Kafka": KafkaBroker.check,
     "embedded broker": EmbeddedBroker.check,
+    "etcd": EtcdServer.check,
     "Tango database": TangoDatabase.check,
     "TangoTest": TangoTest.check,
     "kcat": lambda: f"kcat {kcat_version()}",

@@ -16,6 +16,7 @@ from . import kcat as kcat_client
 from .debian_tango import DebianTangoDatabase
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
+from .etcd import EtcdServer
 from .kafka import KafkaBroker
 from .service import Service
 from .tango import TangoDatabase, TangoTest
@@ -54,6 +55,12 @@ def kafka_broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
 def embedded_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
     """A running mock cluster; see its class for what it is not."""
     yield from _serve(request, EmbeddedBroker)
+
+
+@pytest.fixture(scope="session")
+def etcd_server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
+    """A running etcd; share it by using keys of your own."""
+    yield from _serve(request, EtcdServer)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Configuration sources for Queue Connector: etcd and the SKA SDP configuration database."""
