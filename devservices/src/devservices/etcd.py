@@ -81,7 +81,8 @@ class EtcdServer(Service):
 
     def put(self, key: str, value: str, *options: str) -> None:
         """Write a key."""
-        self.ctl("put", *options, "--", key, value)
+        # The value on standard input: as an argument it might be too long for the system.
+        self.ctl("put", *options, "--", key, stdin=value)
 
     def get(self, key: str) -> str | None:
         """Return the value of a key, None when it is not there."""
