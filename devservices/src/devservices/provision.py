@@ -18,7 +18,7 @@ from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
 from .kafka import KafkaBroker
 from .kcat import kcat_version
-from .tango import TANGO_TEST, TangoDatabase, TangoTest
+from .tango import TANGO_TEST, TangoDatabase, TangoTest, tango_admin_version
 
 APT_TIMEOUT_S = 900
 
@@ -27,6 +27,7 @@ PACKAGES: Mapping[str, Callable[[], bool]] = {
     "openjdk-17-jre-headless": lambda: shutil.which("java") is None,
     "maven": lambda: shutil.which("mvn") is None,
     "kcat": lambda: shutil.which("kcat") is None,
+    "libtango-tools": lambda: shutil.which("tango_admin") is None,
     "tango-test": lambda: not TANGO_TEST.is_file(),
 }
 
@@ -36,6 +37,7 @@ SERVICES: Mapping[str, Callable[[], str]] = {
     "embedded broker": EmbeddedBroker.check,
     "Tango database": TangoDatabase.check,
     "TangoTest": TangoTest.check,
+    "tango_admin": lambda: f"tango_admin {tango_admin_version()}",
     "kcat": lambda: f"kcat {kcat_version()}",
 }
 
