@@ -50,7 +50,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types of sources and tests, as every supported Python sees them."""
     sources = [str(member.relative_to(ROOT) / "src") for member in members()]
-    others = ["tests", "examples/line_files/tests", "tools", "bench", "noxfile.py"]
+    others = ["tests", "examples/line_files/tests", "tools", "bench", "deploy", "noxfile.py"]
     for version in PYTHON_VERSIONS:
         session.run(tool("mypy"), "--python-version", version, *sources, *others)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from typing import TypeVar, cast
 
 from queueconnector_core.config.protocol import (
     ConfigEvent,
@@ -13,64 +14,63 @@ from queueconnector_core.config.protocol import (
     Unavailable,
 )
 
-TIMEOUT_S = 10.0
+T = TypeVar("T")
 
 
 class Following:
-    """All events of a source so far, and the documents that they add up to."""
+    """Follows a source in a task of its own and keeps all that it tells."""
 
     def __init__(self, source: ConfigSource) -> None:
-        self.source = source
         self.events: list[ConfigEvent] = []
-        self.documents: dict[str | None, str] = {}
-        self.versions: dict[str | None, str] = {}
-        self._news = asyncio.Condition()
-        self._task = asyncio.create_task(self._follow())
+        self._changed = asyncio.Condition()
+        self._iterator = cast("AsyncGenerator[ConfigEvent, None]", source.follow())
+        self.task = asyncio.create_task(self._follow(), name="following")
 
     async def _follow(self) -> None:
-        async for event in self.source.follow():
-            async with self._news:
+        async for event in self._iterator:
+            async with self._changed:
                 self.events.append(event)
-                if isinstance(event, ConfigUpdate):
-                    self.versions[event.key] = event.version
-                    if event.text is None:
-                        del self.documents[event.key]
-                    else:
-                        self.documents[event.key] = event.text
-                self._news.notify_all()
+                self._changed.notify_all()
 
-    async def until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait until an event makes it true."""
+    @property
+    def updates(self) -> list[ConfigUpdate]:
+        return [event for event in self.events if isinstance(event, ConfigUpdate)]
+
+    @property
+    def outages(self) -> list[Unavailable]:
+        return [event for event in self.events if isinstance(event, Unavailable)]
+
+    @property
+    def synced(self) -> int:
+        """How often everything was told."""
+        return sum(isinstance(event, Synced) for event in self.events)
+
+    @property
+    def documents(self) -> dict[str | None, str]:
+        """What is there, as far as it was told."""
+        found = {update.key: update.text for update in self.updates}
+        return {key: text for key, text in found.items() if text is not None}
+
+    def version(self, key: str | None) -> str:
+        """The newest version of a document."""
+        return next(update.version for update in reversed(self.updates) if update.key == key)
+
+    async def until(self, condition: Callable[[], T], timeout_s: float = 20.0) -> T:
+        """Wait until what was told fulfils a condition."""
         try:
-            async with asyncio.timeout(TIMEOUT_S), self._news:
-                await self._news.wait_for(condition)
+            async with asyncio.timeout(timeout_s), self._changed:
+                return await self._changed.wait_for(condition)
         except TimeoutError:
-            raise AssertionError(f"no {what} in {self.events}") from None
-
-    async def until_documents(self, expected: dict[str | None, str]) -> None:
-        """Wait until exactly these documents are told."""
-        await self.until(lambda: self.documents == expected, f"documents {expected}")
+            raise AssertionError(f"waited in vain; told were {self.events}") from None
 
     async def until_synced(self, times: int = 1) -> None:
-        """Wait until `Synced` was told so often."""
-        await self.until(lambda: self.events.count(Synced()) >= times, f"Synced, {times} times")
+        await self.until(lambda: self.synced >= times)
 
-    async def until_unavailable(self) -> Unavailable:
-        """Wait until the last event says that the source cannot be read, and return that."""
-        await self.until(
-            lambda: self.events and isinstance(self.events[-1], Unavailable), "Unavailable"
-        )
-        last = self.events[-1]
-        assert isinstance(last, Unavailable)
-        return last
-
-    async def until_the_end(self) -> None:
-        """Wait until the source has nothing more to tell."""
-        async with asyncio.timeout(TIMEOUT_S):
-            await self._task
+    async def until_documents(self, documents: dict[str | None, str]) -> None:
+        await self.until(lambda: self.documents == documents)
 
     async def close(self) -> None:
-        """Stop to follow, then stop the source."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self.source.stop()
+        """Close it wherever it waits, as core does."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self._iterator.aclose()

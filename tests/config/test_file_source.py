@@ -24,6 +24,7 @@ from queueconnector_core.config.protocol import (
     ConfigUpdate,
     Fault,
     Synced,
+    Unavailable,
 )
 from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.discovery import discover
@@ -36,29 +37,44 @@ POLL_S = 0.02
 POLLS = 5
 NOBODY = 65534
 
-Follow = Callable[..., Awaitable[Following]]
+
+class FollowedFile(Following):
+    """A file source, and what it tells."""
+
+    def __init__(self, source: FileConfigSource) -> None:
+        self.source = source
+        super().__init__(source)
+
+
+Follow = Callable[..., Awaitable[FollowedFile]]
 
 
 @pytest.fixture
 async def follow() -> AsyncIterator[Follow]:
     """Follows a path; nothing may block the loop meanwhile."""
-    started: list[Following] = []
+    started: list[FollowedFile] = []
 
-    async def start(path: Path | str, **options: str) -> Following:
+    async def start(path: Path | str, **options: str) -> FollowedFile:
         descriptor = FileConfigSourceDescriptor(path=str(path), poll_s=POLL_S, **options)  # type: ignore[arg-type]
         await asyncio.to_thread(descriptor.check)
-        started.append(Following(FileConfigSource(descriptor, ConfigContext("a/b/c"))))
+        started.append(FollowedFile(FileConfigSource(descriptor, ConfigContext("a/b/c"))))
         return started[-1]
 
     yield start
     for following in started:
         await following.close()
+        await following.source.stop()
 
 
 @pytest.fixture(autouse=True)
 def unblocked() -> Iterator[None]:
     with blockbuster_ctx("queueconnector_core.config"):
         yield
+
+
+async def told_unavailable(following: Following) -> Unavailable:
+    """What is told about a source that cannot be read."""
+    return (await following.until(lambda: following.outages))[-1]
 
 
 def replace(path: Path, text: str) -> None:
@@ -134,12 +150,12 @@ class TestOneFile:
         path.write_text("1")
         following = await follow(path)
         await following.until_documents({None: "1"})
-        versions = {following.versions[None]}
+        versions = {following.version(None)}
 
         for text in ("2", "3"):
             replace(path, text)
             await following.until_documents({None: text})
-            versions.add(following.versions[None])
+            versions.add(following.version(None))
 
         assert len(versions) == 3
 
@@ -176,7 +192,7 @@ class TestOneFile:
         await following.until_synced()
 
         path.parent.rename(tmp_path / "unmounted")
-        told = await following.until_unavailable()
+        told = await told_unavailable(following)
         (tmp_path / "unmounted").rename(path.parent)
         await following.until_synced(2)
 
@@ -190,7 +206,7 @@ class TestOneFile:
         path = tmp_path / "pipe"
         os.mkfifo(path)
 
-        told = await (await follow(path)).until_unavailable()
+        told = await told_unavailable(await follow(path))
 
         assert told.reason == f"{path}: neither a file nor a directory"
 
@@ -270,7 +286,7 @@ class TestADirectory:
         await following.until_synced()
 
         folder.rename(tmp_path / "elsewhere")
-        told = await following.until_unavailable()
+        told = await told_unavailable(following)
         documents = dict(following.documents)
         (tmp_path / "elsewhere" / "b.json").unlink()
         (tmp_path / "elsewhere").rename(folder)
@@ -285,7 +301,7 @@ class TestADirectory:
         self, tmp_path: Path, follow: Follow
     ) -> None:
         following = await follow(f"{tmp_path}/later/")
-        await following.until_unavailable()
+        await told_unavailable(following)
 
         (tmp_path / "later").mkdir()
         replace(tmp_path / "later" / "a.json", "1")
@@ -322,7 +338,7 @@ class TestWhatCannotBeRead:
         (tmp_path / "good.json").write_text("1")
         following = await follow(tmp_path)
 
-        told = await following.until_unavailable()
+        told = await told_unavailable(following)
         assert told.reason.endswith(reason)
         assert "bad.json" in told.reason
         replace(tmp_path / "good.json", "2")
@@ -345,7 +361,7 @@ class TestWhatCannotBeRead:
 
         (tmp_path / "a.json").unlink()
         (tmp_path / "a.json").symlink_to("a.json")
-        told = await following.until_unavailable()
+        told = await told_unavailable(following)
 
         assert "Too many levels of symbolic links" in told.reason
         assert following.documents == {"a": "1"}
@@ -381,7 +397,7 @@ class TestReports:
         (tmp_path / "in" / "a.json").write_text("1")
         following = await follow(tmp_path / "in", status_dir=f"{tmp_path}/out/deep")
         await following.until_synced()
-        version = following.versions["a"]
+        version = following.version("a")
         fault = Fault("ConfigError", "no such type", "a", 0, 2.5, version)
 
         await following.source.report(
@@ -417,7 +433,7 @@ class TestReports:
         following = await follow(path, status_dir=str(written.parent))
         await following.until_synced()
 
-        version = following.versions[None]
+        version = following.version(None)
         await following.source.report(ConfigReport(None, version, version, State.ON, 0.0))
         assert json.loads(written.read_text("utf-8"))["state"] == "ON"
 
@@ -434,7 +450,7 @@ class TestReports:
         path.write_text("1")
         following = await follow(path, status_dir=f"{tmp_path}/out")
         await following.until_synced()
-        former = following.versions[None]
+        former = following.version(None)
         replace(path, "2")
         await following.until_documents({None: "2"})
 
@@ -450,7 +466,7 @@ class TestReports:
         path.write_text("1")
         following = await follow(path)
         await following.until_synced()
-        version = following.versions[None]
+        version = following.version(None)
 
         await following.source.report(ConfigReport(None, version, version, State.ON, 0.0))
 
@@ -464,7 +480,7 @@ class TestReports:
         (tmp_path / "out").write_text("a file where the directory should be")
         following = await follow(path, status_dir=f"{tmp_path}/out/deep")
         await following.until_synced()
-        version = following.versions[None]
+        version = following.version(None)
         report = ConfigReport(None, version, version, State.ON, 0.0)
 
         with pytest.raises(RetryableError, match="out"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from queueconnector_core.config.descriptors import JsonConfigSourceDescriptor
 from queueconnector_core.config.protocol import (
     ConfigContext,
@@ -24,7 +26,8 @@ def source(text: str = TEXT) -> JsonConfigSource:
 async def test_the_text_is_the_only_document_and_then_it_ends() -> None:
     following = Following(source())
 
-    await following.until_the_end()
+    async with asyncio.timeout(10):
+        await following.task
 
     update, synced = following.events
     assert isinstance(update, ConfigUpdate)
@@ -35,8 +38,8 @@ async def test_the_version_tells_texts_apart_and_is_the_same_for_the_same() -> N
     versions = set()
     for text in (TEXT, TEXT, "", "\ud800"):
         following = Following(source(text))
-        await following.until_the_end()
-        versions.add(following.versions[None])
+        await following.until_synced()
+        versions.add(following.version(None))
 
     assert len(versions) == 3
 

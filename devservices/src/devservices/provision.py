@@ -19,7 +19,7 @@ from .errors import ServiceUnavailable
 from .etcd import EtcdServer
 from .kafka import KafkaBroker
 from .kcat import kcat_version
-from .tango import TANGO_TEST, TangoDatabase, TangoTest
+from .tango import TANGO_TEST, TangoDatabase, TangoTest, tango_admin_version
 
 APT_TIMEOUT_S = 900
 
@@ -30,6 +30,7 @@ PACKAGES: Mapping[str, Callable[[], bool]] = {
     "kcat": lambda: shutil.which("kcat") is None,
     "etcd-server": lambda: shutil.which("etcd") is None,
     "etcd-client": lambda: shutil.which("etcdctl") is None,
+    "libtango-tools": lambda: shutil.which("tango_admin") is None,
     "tango-test": lambda: not TANGO_TEST.is_file(),
 }
 
@@ -40,6 +41,7 @@ SERVICES: Mapping[str, Callable[[], str]] = {
     "etcd": EtcdServer.check,
     "Tango database": TangoDatabase.check,
     "TangoTest": TangoTest.check,
+    "tango_admin": lambda: f"tango_admin {tango_admin_version()}",
     "kcat": lambda: f"kcat {kcat_version()}",
 }
 

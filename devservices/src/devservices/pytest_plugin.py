@@ -19,7 +19,7 @@ from .errors import ServiceUnavailable
 from .etcd import EtcdServer
 from .kafka import KafkaBroker
 from .service import Service
-from .tango import TangoDatabase, TangoTest
+from .tango import TangoDatabase, TangoTest, tango_admin_version
 
 S = TypeVar("S", bound=Service)
 
@@ -75,6 +75,13 @@ def tango_test(
 ) -> Iterator[TangoTest]:
     """A running TangoTest with device ``sys/tg_test/1`` in ``tango_database``."""
     yield from _serve(request, lambda: TangoTest(tango_database))
+
+
+@pytest.fixture(scope="session")
+def tango_admin(request: pytest.FixtureRequest) -> str:
+    """The name of the command, where it is installed."""
+    _note(request.config, lambda: f"tango_admin {tango_admin_version()}")
+    return "tango_admin"
 
 
 @pytest.fixture(scope="session")

@@ -244,6 +244,14 @@ class TangoTest(TangoDeviceServer):
         proxy.poll_attribute(attribute, period_ms)
 
 
+def tango_admin_version() -> str:
+    """Return the version of ``tango_admin``; raises ServiceUnavailable where there is none."""
+    if shutil.which("tango_admin") is None:
+        remedy = "apt-get install libtango-tools (Debian)"
+        raise ServiceUnavailable("tango_admin", "no tango_admin on PATH", remedy)
+    return debian_version("libtango-tools")
+
+
 def debian_version(package: str) -> str:
     """Return the upstream version of a Debian package, in words when nobody knows it."""
     query = ["dpkg-query", "--show", "--showformat=${Version}", package]
