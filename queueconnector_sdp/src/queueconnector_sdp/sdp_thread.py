@@ -41,11 +41,11 @@ class Job:
 
     report: ConfigReport
     expected: str | None
-    done: Callable[[Exception | None], None]
+    done: Callable[[BaseException | None], None]
     """Called in the thread, once, with what went wrong."""
 
 
-def is_denial(error: Exception) -> bool:
+def is_denial(error: BaseException) -> bool:
     """Whether the database does not allow it; the library has no class of its own for that."""
     return "permission denied" in str(error).lower()
 
@@ -109,6 +109,10 @@ class SdpThread:
         self._stopping.set()
         self._wake()
 
+    def join(self) -> None:
+        """Wait for its very end, which comes at once after `ended`."""
+        self._thread.join(1.0)
+
     def _wake(self) -> None:
         watcher = self._watcher
         if watcher is not None:
@@ -126,14 +130,18 @@ class SdpThread:
             except BaseException as error:  # noqa: BLE001 - the library may raise anything
                 logger.info("ska-sdp-config failed: %r; connecting anew", error)
                 self._found(Found(failure=f"{type(error).__name__}: {error}"))
+                self._give_up_jobs(error)
                 self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
             self._had_trouble = True
             self._stopping.wait(self._wait_s)
-        with self._lock:
-            unwritten = list(self._jobs.values())
-        for job in unwritten:
-            job.done(RuntimeError("it was stopped"))
+        self._give_up_jobs(RuntimeError("it was stopped"))
         self._ended()
+
+    def _give_up_jobs(self, error: BaseException) -> None:
+        with self._lock:
+            jobs, self._jobs = list(self._jobs.values()), {}
+        for job in jobs:
+            job.done(error)
 
     def _serve_one_config(self) -> None:
         config = self._connect()
