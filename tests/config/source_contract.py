@@ -101,8 +101,8 @@ class Following:
 
 def own_tasks() -> set[asyncio.Task[object]]:
     """The tasks that are not pytest's."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    return {task for task in tasks if task is not None and "fixture" not in repr(task)}
+    this = asyncio.current_task()
+    return {t for t in asyncio.all_tasks() if t is not this and "fixture" not in repr(t)}
 
 
 class SourceContract:

@@ -140,7 +140,7 @@ def report(
 ) -> ConfigReport:
     """A report about the newest version."""
     version = following.version(key)
-    given = {"seen": version, "running": version, "since_s": 1_700_000_000.0} | more
+    given: dict[str, Any] = {"seen": version, "running": version, "since_s": 1_700_000_000.0} | more
     return ConfigReport(key=key, state=state, **given)
 
 

@@ -11,7 +11,7 @@ from queueconnector_core.config.protocol import ConfigUpdate
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.structure import read_json, structure
-from queueconnector_sdp.layout import MAX_OCTETS
+from queueconnector_sdp.texts import MAX_OCTETS
 from tests.config.source_contract import Following, own_tasks
 from tests.sdp.conftest import Place, connections_to
 

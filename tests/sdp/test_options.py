@@ -15,7 +15,8 @@ from queueconnector_core.registry import Registry
 from queueconnector_core.structure import make_converter
 from queueconnector_sdp.connection import Connection
 from queueconnector_sdp.descriptors import EtcdConfigSourceDescriptor
-from queueconnector_sdp.layout import Layout, etcd_key, is_owner_record
+from queueconnector_sdp.layout import Layout, etcd_key
+from queueconnector_sdp.texts import is_owner_record
 
 PATH = "/component/lmc-queueconnector-01/owner"
 

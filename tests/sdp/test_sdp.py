@@ -51,8 +51,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """It connects anew soon, and afterwards its thread has ended."""
     monkeypatch.setattr(sdp_thread, "WAIT_S", 0.05)
     yield
-    left = [thread for thread in threading.enumerate() if thread.name == "ska-sdp-config"]
-    assert not left
+    assert not threads()
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "ska-sdp-config"]
 
 
 class TestChildren(ManyDocumentsContract):
@@ -256,20 +259,21 @@ async def test_a_library_that_hangs_for_good_is_left_alone(
 ) -> None:
     monkeypatch.setattr(sdp_source, "STOP_TIMEOUT_S", 0.3)
     monkeypatch.setattr(sdp_source, "REPORT_TIMEOUT_S", 0.3)
-    free = threading.Event()
+    free, hangs = threading.Event(), threading.Event()
 
     class Hangs(Config):
         def wait(self, watcher: Watcher) -> None:
+            hangs.set()
             free.wait()
 
     place.put_now("g1", "1")
     async with following_of(place, lambda: Hangs(place.server.url)) as (source, following):
+        assert await asyncio.to_thread(hangs.wait, 5)
         with pytest.raises(RetryableError, match=r"within 0\.3 s"):
             await source.report(report(following))
     assert "still busy after 0.3 s" in caplog.text
     free.set()
-    names = lambda: [thread.name for thread in threading.enumerate()]  # noqa: E731
-    await asyncio.to_thread(wait_until, lambda: "ska-sdp-config" not in names(), 5, "its end")
+    await asyncio.to_thread(wait_until, lambda: not threads(), 5, "its end")
 
 
 async def test_a_report_that_is_denied_does_not_end_the_following(

@@ -21,8 +21,10 @@ from queueconnector_core.config.protocol import (
 )
 from queueconnector_core.errors import FatalError, RetryableError
 from queueconnector_sdp.descriptors import SdpConfigSourceDescriptor
-from queueconnector_sdp.layout import Layout, readable
+from queueconnector_sdp.layout import Layout
+from queueconnector_sdp.sdp_raw import RawAccess
 from queueconnector_sdp.sdp_thread import Found, Job, SdpThread, is_denial
+from queueconnector_sdp.texts import readable
 
 __all__ = ("SdpConfigSource",)
 
@@ -103,9 +105,8 @@ class SdpConfigSource:
     def _start(self) -> None:
         call = _caller()
         self._thread = SdpThread(
-            self._layout,
+            RawAccess(self._layout, self._context.host),
             self._descriptor.poll_s,
-            self._context.host,
             connect=self._connect,
             found=lambda found: call(self._take, found),
             ended=lambda: call(self._ended.set),
