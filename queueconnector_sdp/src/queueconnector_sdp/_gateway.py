@@ -21,7 +21,8 @@ from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_sdp.connection import Connection
 from queueconnector_sdp.errors import NoLoginError, TokenLostError, WellError, error_of_answer
 from queueconnector_sdp.layout import KeyRange
-from queueconnector_sdp.messages import Change, WatchReader, watch_requests
+from queueconnector_sdp.messages import Change, watch_requests
+from queueconnector_sdp.watch_reader import WatchReader
 
 __all__ = ("Gateway", "WatchStream")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from queueconnector_core.config.protocol import ConfigUpdate
-from queueconnector_sdp.layout import Layout, is_owner_record, readable
+from queueconnector_sdp.layout import Layout
 from queueconnector_sdp.messages import Change, Entry, Snapshot
+from queueconnector_sdp.texts import is_owner_record, readable
 
 __all__ = ("Documents",)
 

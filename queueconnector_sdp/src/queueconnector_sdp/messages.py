@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 
-from queueconnector_core.errors import RetryableError
-from queueconnector_sdp.errors import CompactedError, error_of, error_of_answer
 from queueconnector_sdp.layout import KeyRange
 
 __all__ = (
     "Change",
     "Entry",
     "Snapshot",
-    "WatchReader",
     "delete_request",
+    "entry_of",
     "modified_is",
     "octets",
     "put_request",
@@ -104,7 +102,8 @@ def watch_requests(ranges: Iterable[KeyRange], revision: int) -> bytes:
     return b"".join(json.dumps({"create_request": each}).encode() for each in wanted)
 
 
-def _entry(kv: Mapping[str, Any]) -> Entry:
+def entry_of(kv: Mapping[str, Any]) -> Entry:
+    """An entry as it stands in an answer."""
     return Entry(
         b64decode(kv["key"]),
         b64decode(kv.get("value", "")),
@@ -116,61 +115,5 @@ def _entry(kv: Mapping[str, Any]) -> Entry:
 def snapshot_of(answer: Mapping[str, Any]) -> Snapshot:
     """What the ranges of a transaction hold, whichever branch it took."""
     found = (part.get("response_range", {}) for part in answer.get("responses", ()))
-    entries = tuple(_entry(kv) for part in found for kv in part.get("kvs", ()))
+    entries = tuple(entry_of(kv) for part in found for kv in part.get("kvs", ()))
     return Snapshot(int(answer["header"]["revision"]), entries)
-
-
-def _change(event: Mapping[str, Any]) -> Change:
-    entry = _entry(event["kv"])
-    deleted = event.get("type") == "DELETE"
-    return Change(entry.key, None if deleted else entry, entry.modified)
-
-
-class WatchReader:
-    """Turns the octets of a stream of watches into changes."""
-
-    def __init__(self, place: str, watches: int) -> None:
-        self._place = place
-        self._unconfirmed = watches
-        self._rest = bytearray()
-        self._changes: list[Change] = []
-
-    @property
-    def confirmed(self) -> bool:
-        """Whether the server has taken on every watch."""
-        return self._unconfirmed == 0
-
-    def take(self) -> Sequence[Change]:
-        """The changes since the last call."""
-        changes, self._changes = self._changes, []
-        return changes
-
-    def feed(self, chunk: bytes) -> None:
-        """Read on; raises the error of a watch that the server has ended."""
-        *lines, rest = chunk.split(b"\n")
-        for line in lines:
-            self._rest += line
-            complete, self._rest = self._rest, bytearray()
-            if complete.strip():
-                self._line(complete)
-        self._rest += rest
-
-    def _line(self, line: bytearray) -> None:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            raise RetryableError(f"{self._place}: the watch is not JSON") from None
-        result = message.get("result")
-        if result is None:
-            raise error_of_answer(self._place, 200, message)
-        if result.get("canceled"):
-            raise self._ended(result)
-        if result.get("created"):
-            self._unconfirmed -= 1
-        self._changes += map(_change, result.get("events", ()))
-
-    def _ended(self, result: Mapping[str, Any]) -> Exception:
-        if int(result.get("compact_revision", 0)):
-            return CompactedError(f"{self._place}: the revision to watch from has been compacted")
-        reason = str(result.get("cancel_reason") or "the server ended the watch")
-        return error_of(self._place, 2, reason)

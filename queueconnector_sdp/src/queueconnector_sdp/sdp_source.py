@@ -21,8 +21,10 @@ from queueconnector_core.config.protocol import (
 )
 from queueconnector_core.errors import FatalError, RetryableError
 from queueconnector_sdp.descriptors import SdpConfigSourceDescriptor
-from queueconnector_sdp.layout import Layout, readable
+from queueconnector_sdp.layout import Layout
+from queueconnector_sdp.sdp_raw import RawAccess
 from queueconnector_sdp.sdp_thread import Found, Job, SdpThread, is_denial
+from queueconnector_sdp.texts import readable
 
 __all__ = ("SdpConfigSource",)
 
@@ -49,7 +51,7 @@ def _caller() -> Callable[..., None]:
     return call
 
 
-def _settle(future: asyncio.Future[Exception | None], error: Exception | None) -> None:
+def _settle(future: asyncio.Future[BaseException | None], error: BaseException | None) -> None:
     if not future.done():
         future.set_result(error)
 
@@ -103,9 +105,8 @@ class SdpConfigSource:
     def _start(self) -> None:
         call = _caller()
         self._thread = SdpThread(
-            self._layout,
+            RawAccess(self._layout, self._context.host),
             self._descriptor.poll_s,
-            self._context.host,
             connect=self._connect,
             found=lambda found: call(self._take, found),
             ended=lambda: call(self._ended.set),
@@ -161,6 +162,8 @@ class SdpConfigSource:
 
         Raises `RetryableError` while the database is away, `FatalError` when it denies the write.
         """
+        if self._available is False:
+            raise RetryableError("ska-sdp-config is not connected")
         told = self._told.get(report.key)
         is_gone = report.state is None
         if self._thread is None or (told is not None and is_gone):
@@ -168,7 +171,7 @@ class SdpConfigSource:
         if not is_gone and (told is None or told.version != report.seen):
             logger.debug("a report about a former version is dropped: %s", report)
             return
-        written: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
         call = _caller()
         text = None if told is None else told.text
         job = Job(report, text, lambda error: call(_settle, written, error))
@@ -177,7 +180,7 @@ class SdpConfigSource:
             replaced.done(None)
         await self._outcome(job, written)
 
-    async def _outcome(self, job: Job, written: asyncio.Future[Exception | None]) -> None:
+    async def _outcome(self, job: Job, written: asyncio.Future[BaseException | None]) -> None:
         try:
             async with asyncio.timeout(REPORT_TIMEOUT_S):
                 error = await written
@@ -202,6 +205,7 @@ class SdpConfigSource:
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._ended.wait()
+            thread.join()
         except TimeoutError:
             logger.warning(
                 "ska-sdp-config is still busy after %g s; its thread is left alone", STOP_TIMEOUT_S

@@ -1,7 +1,4 @@
-"""The thread in which ska-sdp-config is used: it blocks, knows no asyncio, and may raise anything.
-
-Only `txn.raw` and `watcher` are used, which every version has that could be read.
-"""
+"""The thread in which ska-sdp-config is used: it blocks, and may raise anything."""
 
 from __future__ import annotations
 
@@ -13,9 +10,7 @@ from typing import Any, Final
 import attrs
 
 from queueconnector_core.config.protocol import ConfigReport
-from queueconnector_core.states import State
-from queueconnector_sdp.layout import Layout, is_owner_record
-from queueconnector_sdp.reports import fault_text, state_text
+from queueconnector_sdp.sdp_raw import RawAccess, Statement
 
 __all__ = ("Found", "Job", "SdpThread", "is_denial")
 
@@ -41,11 +36,11 @@ class Job:
 
     report: ConfigReport
     expected: str | None
-    done: Callable[[Exception | None], None]
+    done: Callable[[BaseException | None], None]
     """Called in the thread, once, with what went wrong."""
 
 
-def is_denial(error: Exception) -> bool:
+def is_denial(error: BaseException) -> bool:
     """Whether the database does not allow it; the library has no class of its own for that."""
     return "permission denied" in str(error).lower()
 
@@ -62,17 +57,15 @@ class SdpThread:
 
     def __init__(
         self,
-        layout: Layout,
+        access: RawAccess,
         poll_s: float,
-        host: str,
         *,
         connect: Callable[[], Any],
         found: Callable[[Found], None],
         ended: Callable[[], None],
     ) -> None:
-        self._layout = layout
+        self._access = access
         self._poll_s = poll_s
-        self._host = host
         self._connect = connect
         self._found = found
         self._ended = ended
@@ -80,7 +73,7 @@ class SdpThread:
         self._watcher: Any = None
         self._lock = threading.Lock()
         self._jobs: dict[str | None, Job] = {}
-        self._states: dict[str | None, tuple[ConfigReport, State]] = {}
+        self._states: dict[str | None, Statement] = {}
         self._documents: Mapping[str | None, str] = {}
         self._had_trouble = False
         self._wait_s = WAIT_S
@@ -109,6 +102,10 @@ class SdpThread:
         self._stopping.set()
         self._wake()
 
+    def join(self) -> None:
+        """Wait for its very end, which comes at once after `ended`."""
+        self._thread.join(1.0)
+
     def _wake(self) -> None:
         watcher = self._watcher
         if watcher is not None:
@@ -126,14 +123,18 @@ class SdpThread:
             except BaseException as error:  # noqa: BLE001 - the library may raise anything
                 logger.info("ska-sdp-config failed: %r; connecting anew", error)
                 self._found(Found(failure=f"{type(error).__name__}: {error}"))
+                self._give_up_jobs(error)
                 self._wait_s = min(self._wait_s * 2, LONGEST_WAIT_S)
             self._had_trouble = True
             self._stopping.wait(self._wait_s)
-        with self._lock:
-            unwritten = list(self._jobs.values())
-        for job in unwritten:
-            job.done(RuntimeError("it was stopped"))
+        self._give_up_jobs(RuntimeError("it was stopped"))
         self._ended()
+
+    def _give_up_jobs(self, error: BaseException) -> None:
+        with self._lock:
+            jobs, self._jobs = list(self._jobs.values()), {}
+        for job in jobs:
+            job.done(error)
 
     def _serve_one_config(self) -> None:
         config = self._connect()
@@ -159,46 +160,25 @@ class SdpThread:
         """Read within the watcher's transaction, so that it wakes when any of that changes."""
         documents: dict[str | None, str] = {}
         for txn in watcher.txn():
-            documents = self._documents_in(txn.raw)
+            documents = self._access.documents(txn.raw)
         gone = [name for name in self._documents if name not in documents]
         may_be_reset = self._had_trouble or any(self._state_is_gone(config, name) for name in gone)
         self._documents, self._had_trouble, self._wait_s = documents, False, WAIT_S
         self._found(Found(documents, may_be_reset))
 
-    def _documents_in(self, raw: Any) -> dict[str | None, str]:
-        root = self._layout.options.root
-        found: dict[str | None, str] = {}
-        own = raw.get(root)
-        if own is not None and not is_owner_record(own):
-            found[self._layout.own_document] = own
-        if self._layout.options.mode == "children":
-            for path in raw.list_keys(f"{root}/"):
-                name = self._layout.child_at(path)
-                text = None if name is None else raw.get(path)
-                if text is not None:
-                    found[name] = text
-        return found
-
     def _state_is_gone(self, config: Any, name: str | None) -> bool:
         """Whether a state that we wrote vanished as well: nobody but us deletes one."""
-        return name in self._states and self._get(config, self._layout.state_path(name)) is None
-
-    @staticmethod
-    def _get(config: Any, path: str) -> Any:
-        value = None
-        for txn in config.txn():
-            value = txn.raw.get(path)
-        return value
+        return name in self._states and not self._access.has_state(config, name)
 
     def _rewrite_states(self, config: Any) -> None:
         """The states of a former connection went with its lease."""
-        for report, state in list(self._states.values()):
-            self._write(config, report, state, self._documents.get(report.key))
+        for statement in self._states.values():
+            self._access.write(config, statement)
 
     def _check_states(self, config: Any) -> None:
         for name in self._states:
             if name in self._documents and self._state_is_gone(config, name):
-                raise _LeaseLost(f"the state at {self._layout.state_path(name)} has vanished")
+                raise _LeaseLost(f"the state of document {name!r} has vanished")
 
     def _do_jobs(self, config: Any) -> None:
         while True:
@@ -216,39 +196,12 @@ class SdpThread:
                 job.done(None)
 
     def _do(self, config: Any, job: Job) -> None:
-        report = job.report
-        if report.state is None:
+        report, state = job.report, job.report.state
+        if state is None:
             self._states.pop(report.key, None)
-            for txn in config.txn():
-                if job.expected is None:
-                    txn.raw.delete(self._layout.state_path(report.key), must_exist=False)
-                    txn.raw.delete(self._layout.fault_path(report.key), must_exist=False)
+            if job.expected is None:
+                self._access.remove(config, report.key)
         elif job.expected is not None:
-            self._write(config, report, report.state, job.expected)
-            self._states[report.key] = (report, report.state)
-
-    def _write(self, config: Any, report: ConfigReport, state: State, expected: str | None) -> None:
-        """Write state and fault, if the document still has the text that they are about."""
-        lease = config.client_lease
-        path = self._layout.state_path(report.key)
-        for txn in config.txn():
-            if expected is None or self._text(txn.raw, report.key) != expected:
-                continue
-            # An update would detach the lease, and the state would outlive this program.
-            txn.raw.delete(path, must_exist=False)
-            txn.raw.create(path, state_text(report, state, self._host), lease)
-            self._write_fault(txn.raw, report)
-
-    def _text(self, raw: Any, name: str | None) -> Any:
-        root = self._layout.options.root
-        child = None if name is None else raw.get(f"{root}/{name}")
-        return raw.get(root) if child is None and name == self._layout.own_document else child
-
-    def _write_fault(self, raw: Any, report: ConfigReport) -> None:
-        path = self._layout.fault_path(report.key)
-        if report.fault is None:
-            raw.delete(path, must_exist=False)
-        elif raw.get(path) is None:
-            raw.create(path, fault_text(report.fault))
-        else:
-            raw.update(path, fault_text(report.fault))
+            statement = Statement(report, state, job.expected)
+            self._access.write(config, statement)
+            self._states[report.key] = statement
