@@ -104,6 +104,15 @@ def attributes(connector: Connector) -> set[str]:
     return set(connector.proxy().get_attribute_list()) - {"State", "Status"}
 
 
+def has(connector: Connector, *names: str) -> None:
+    """Wait until exactly these dynamic attributes exist."""
+    try:
+        wait_until(lambda: attributes(connector) == set(names), 30, "attributes")
+    except TimeoutError:
+        told = f"{attributes(connector)}, not {names}\n{connector.proxy().status()}"
+        raise AssertionError(f"{told}\n{connector.process.output()[-4000:]}") from None
+
+
 def test_each_child_of_the_path_is_a_group_that_starts_by_itself(
     database: Database, follow: Callable[..., Connector]
 ) -> None:
@@ -215,7 +224,7 @@ def test_history_that_was_compacted_away_is_not_needed(
     for number in range(5):
         database.configure("g", counting(f"number_{number}"))
     database.compact()
-    wait_until(lambda: attributes(connector) == {"number_4"}, 20, "the last one")
+    has(connector, "number_4")
     stands(connector, g="ON")
     assert "cannot be read" not in connector.proxy().status()
 
@@ -247,7 +256,7 @@ def test_a_frozen_database_is_noticed_and_read_again(
     wait_until(lambda: "cannot be read" in connector.proxy().status(), 20, "the outage in Status")
     database.resume()
     database.configure("g", counting("after"))
-    wait_until(lambda: attributes(connector) == {"after"}, 20, "the change")
+    has(connector, "after")
 
 
 def test_random_kills_under_a_busy_writer_end_in_the_state_of_the_database(
@@ -271,8 +280,7 @@ def test_random_kills_under_a_busy_writer_end_in_the_state_of_the_database(
                 database.configure(name, counting(f"{name}_{written[name]}"))
         database.kill()
         database.start()
-    expected = {"stays"} | {f"{name}_{last}" for name, last in written.items()}
-    wait_until(lambda: attributes(connector) == expected, 30, str(expected))
+    has(connector, "stays", *(f"{name}_{last}" for name, last in written.items()))
     stands(connector, **dict.fromkeys(["stays", *written], "ON"))
     counted.more(50)
     counted.assert_no_gap()
@@ -300,7 +308,7 @@ def test_what_the_device_writes_does_not_come_back_to_it(
     database.waits_for_state("g", "ON")
     before = database.revision()
     database.configure("g", counting("a"), counting("b"))
-    wait_until(lambda: attributes(connector) == {"a", "b"}, 10, "the change")
+    has(connector, "a", "b")
     stands(connector, g="ON")
     database.waits_for_state("g", "ON")
     # One write is the test's; the others are the states of the way: OPEN, ON.
@@ -337,7 +345,7 @@ def test_a_path_is_followed_by_property_and_by_command(
     assert attributes(connector) == {"a"}
     assert connector.proxy().IsMonitoringDB()
     connector.proxy().Monitor("")
-    wait_until(lambda: not attributes(connector), 10, "the end of the group")
+    has(connector)
     assert not connector.proxy().IsMonitoringDB()
     with pytest.raises(tango.DevFailed, match="a path begins with a slash"):
         connector.proxy().Monitor("component")
@@ -360,7 +368,7 @@ def test_a_database_that_asks_for_a_password_and_loses_its_tokens(
     stands(connector, g="ON")
     database.restart()
     database.configure("g", counting("b"))
-    wait_until(lambda: attributes(connector) == {"b"}, 20, "the change")
+    has(connector, "b")
     assert "hush-hush" not in connector.process.output() + connector.proxy().status()
 
 
