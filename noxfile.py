@@ -57,9 +57,17 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; the services they need are fetched first, so that no test waits for a download."""
+    """All tests; the services they need are fetched first, so that no test waits for a download.
+
+    Those that compare speeds run alone; of the others, which mostly wait, two run at a time.
+    """
     session.run(tool("python"), "-m", "devservices.provision")
-    session.run(tool("pytest"), *session.posargs)
+    if session.posargs:
+        session.run(tool("pytest"), *session.posargs)
+        return
+    session.run(tool("pytest"), "tests/bench")
+    parallel = ("--numprocesses=2", "--dist=loadfile")
+    session.run(tool("pytest"), *parallel, "--ignore=tests/bench", "--durations=25")
 
 
 @nox.session

@@ -42,8 +42,9 @@ def path_without_java_and_kcat(tmp_path: Path) -> str:
     return str(programs)
 
 
-def test_the_summary_names_each_service_that_was_used(tmp_path: Path) -> None:
-    result = run(tmp_path)
+@pytest.mark.parametrize("workers", [[], ["-p", "xdist", "-n", "2"]], ids=["alone", "workers"])
+def test_the_summary_names_each_service_that_was_used(tmp_path: Path, workers: list[str]) -> None:
+    result = run(tmp_path, *workers)
     assert "5 passed" in result.stdout
     line = next(line for line in result.stdout.splitlines() if "real services used" in line)
     for service in ("pytango-db ", "TangoTest ", "Apache Kafka ", "kcat "):

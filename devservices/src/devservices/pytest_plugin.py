@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -26,7 +26,10 @@ S = TypeVar("S", bound=Service)
 TANGO_DATABASES = {"pytango": TangoDatabase, "debian": DebianTangoDatabase}
 
 _USED = pytest.StashKey[list[str]]()
-_MISSING = pytest.StashKey[list[ServiceUnavailable]]()
+_MISSING = pytest.StashKey[list[tuple[str, str]]]()
+"""The name of each service that was missing, and the whole message."""
+
+_WORKER_OUTPUT = "devservices"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,6 +46,33 @@ def pytest_configure(config: pytest.Config) -> None:
     """Begin with no service used."""
     config.stash[_USED] = []
     config.stash[_MISSING] = []
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(_Gathering(config))
+
+
+class _Gathering:
+    """Passes on what the workers of pytest-xdist have used to the process that reports."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._stash = config.stash
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Leave it for the reporting process, in a worker."""
+        output = getattr(session.config, "workeroutput", None)
+        if output is not None:
+            output[_WORKER_OUTPUT] = (self._stash[_USED], self._stash[_MISSING])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take it from a worker that has ended."""
+        used, missing = getattr(node, "workeroutput", {}).get(_WORKER_OUTPUT, ((), ()))
+        for known, more in ((self._stash[_USED], used), (self._stash[_MISSING], missing)):
+            known += [found for found in map(_hashable, more) if found not in known]
+
+
+def _hashable(found: Any) -> Any:
+    """A pair as it was: on the way from a worker it may become a list."""
+    return tuple(found) if isinstance(found, list) else found
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +133,7 @@ def _note(config: pytest.Config, check: Callable[[], str]) -> None:
     try:
         config.stash[_USED].append(check())
     except ServiceUnavailable as error:
-        config.stash[_MISSING].append(error)
+        config.stash[_MISSING].append((error.service, str(error)))
         if os.environ.get("CI") == "true":
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
@@ -116,10 +146,10 @@ def pytest_terminal_summary(
     used = config.stash[_USED]
     terminalreporter.write_line(f"real services used: {', '.join(used) or 'none'}")
     lost = Counter(
-        error.service
+        service
         for report in terminalreporter.getreports("skipped") + terminalreporter.getreports("error")
-        for error in config.stash[_MISSING]
-        if str(error) in report.longreprtext
+        for service, message in config.stash[_MISSING]
+        if message in report.longreprtext
     )
-    for error in config.stash[_MISSING]:
-        terminalreporter.write_line(f"NOT RUN, {lost[error.service]} tests: {error}", yellow=True)
+    for service, message in config.stash[_MISSING]:
+        terminalreporter.write_line(f"NOT RUN, {lost[service]} tests: {message}", yellow=True)
