@@ -8,10 +8,12 @@ import pytest
 
 from queueconnector_core import exchange as exchange_module
 from queueconnector_core import stream as stream_module
+from queueconnector_core.descriptors import RestartDescriptor
 from queueconnector_core.errors import FatalError, RetryableError, StateError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.fault import Fault
 from queueconnector_core.group import Group
+from queueconnector_core.plan import Policy
 from queueconnector_core.states import TRANSITIONS, State
 from tests.core.doubles import (
     FarEnd,
@@ -315,3 +317,83 @@ def test_a_command_at_any_moment_ends_at_rest_with_nothing_left(command: str) ->
 
     for turn in range(80):
         run_alone(lambda turn=turn: commanded_at(turn))  # type: ignore[misc]
+
+
+# A fault, a policy that starts again, and somebody who wants something else
+
+AT_ONCE = Policy(RestartDescriptor(attempts=3, wait_s=0.001))
+
+
+class BadEnd(RecordingSink):
+    """Fails when it is stopped."""
+
+    async def stop(self) -> None:
+        await super().stop()
+        raise FatalError("not all was written")
+
+
+def fresh() -> Exchange:
+    return Exchange("g[new]", [endless([1])], [], [RecordingSink()])
+
+
+async def test_a_group_that_fails_while_it_is_stopped_does_not_start_again() -> None:
+    life = Life((endless([1]), BadEnd()))
+    life.group.policy = AT_ONCE
+    life.group.start()
+    await life.reaches(State.ON)
+    life.group.stop()
+    async with asyncio.timeout(5):
+        await life.group.settled()
+    assert life.states == [State.OFF, State.OPEN, State.ON, State.CLOSE, State.FAULT]
+    assert life.group.restart_at_s is None
+
+
+async def test_a_configuration_does_not_wait_for_the_end_of_a_group_that_started_again() -> None:
+    life = Life((endless([1]), BadEnd()))
+    life.group.policy = AT_ONCE
+    life.group.start()
+    await life.reaches(State.ON)
+    async with asyncio.timeout(5):
+        await life.group.release([])
+        await life.group.adopt([fresh()], AT_ONCE, start=False)
+    await life.reaches(State.ON)
+    assert [e.name for e in life.group.exchanges] == ["g[new]"]
+    await life.group.shut_down()
+
+
+async def test_a_fault_during_a_replacement_leaves_the_start_to_the_new_configuration() -> None:
+    breaks = ScriptedSource(Pause, FatalError("broken"))
+    life = Life((breaks, RecordingSink()), (endless([1]), RecordingSink(awaits=50)))
+    life.group.policy = AT_ONCE
+    kept, _ = life.group.exchanges
+    life.group.start()
+    await life.reaches(State.ON)
+    releasing = asyncio.create_task(life.group.release([kept]))
+    await life.reaches(State.OPEN)
+    breaks.resume()
+    await life.reaches(State.FAULT)
+    assert life.at_rest()
+    async with asyncio.timeout(5):
+        await releasing
+        await life.group.adopt([kept, fresh()], AT_ONCE, start=False)
+    await life.reaches(State.ON)
+    assert life.states[2:] == [
+        State.ON, State.OPEN, State.FAULT, State.OFF, State.OPEN, State.ON,
+    ]  # fmt: skip
+    await life.group.shut_down()
+
+
+async def test_a_group_is_not_off_before_what_was_replaced_has_ended() -> None:
+    sink = RecordingSink(awaits=200)
+    life = Life((endless([1]), RecordingSink()), (endless([1]), sink))
+    life.group.start()
+    await life.reaches(State.ON)
+    kept, _ = life.group.exchanges
+    releasing = asyncio.create_task(life.group.release([kept]))
+    await life.reaches(State.OPEN)
+    life.group.stop()
+    await life.reaches(State.OFF)
+    assert life.at_rest()
+    await releasing
+    await life.group.adopt([kept, fresh()], Policy(), start=False)
+    assert life.stands(State.OFF)

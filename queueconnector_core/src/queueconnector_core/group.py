@@ -50,6 +50,7 @@ class Group:
         self._opened_at_s = float("inf")
         self._replacing = False
         self._resume = False
+        self._wanted = False
         self._supervising: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
 
@@ -71,7 +72,7 @@ class Group:
         Raises `StateError`.
         """
         self._move(Trigger.STOP)
-        self._resume = False
+        self._resume = self._wanted = False
         for stream in self._streams:
             stream.drain()
         self._news.set()
@@ -80,8 +81,8 @@ class Group:
         """Give up what is in flight and go OFF. Raises `StateError`."""
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
-        self._resume = self._replacing = False
-        for stream in (*self._streams, *self._leaving):
+        self._resume = self._replacing = self._wanted = False
+        for stream in self._all_streams():
             stream.cancel()
         self._news.set()
         await self.settled()
@@ -114,22 +115,31 @@ class Group:
         running = allows(self._state, Trigger.STOP)
         resume = running or self.restart_at_s is not None
         self._cancel_restart()
+        self._wanted = False
         keep = set(kept)
         staying = [stream for stream in self._streams if stream.exchange in keep]
         if running and staying:
             self._resume, self._replacing = resume, True
-            self._leaving = [stream for stream in self._streams if stream not in staying]
+            self._leaving = [stream for stream in self._streams if stream.exchange not in keep]
             self._streams = staying
             self._move(Trigger.CONFIGURE)
-            for stream in self._leaving:
-                stream.drain()
-            await asyncio.gather(*(stream.ended() for stream in self._leaving))
-            self._leaving = []
+            await self._leave()
         else:
             if running:
                 self.stop()
             self._resume = resume
             await self.settled()
+
+    async def _leave(self) -> None:
+        """End what the new configuration does not keep, after all that it received."""
+        for stream in self._leaving:
+            stream.drain()
+        await asyncio.gather(*(stream.ended() for stream in self._leaving))
+        for stream in self._leaving:
+            if stream.failure is not None:
+                name = stream.exchange.name
+                logger.error("group %s: %s ended badly: %s", self.name, name, stream.failure)
+        self._leaving = []
 
     async def adopt(self, exchanges: Sequence[Exchange], policy: Policy, *, start: bool) -> None:
         """The second half: have exactly these exchanges.
@@ -142,7 +152,7 @@ class Group:
         for exchange in exchanges:
             exchange.outage_limit_s = policy.outage_limit_s
         if self._replacing and self._state is State.OPEN:
-            self._replacing = False
+            self._replacing, self._wanted = False, True
             self._streams += [self._stream(e) for e in exchanges if e not in known]
             self._news.set()
             return
@@ -169,6 +179,7 @@ class Group:
     # -- streaming ----------------------------------------------------------------------------
 
     def _open(self) -> None:
+        self._replacing, self._wanted = False, True
         self._streams = [self._stream(exchange) for exchange in self.exchanges]
         self._supervising = asyncio.create_task(self._supervise(), name=f"group {self.name}")
 
@@ -181,7 +192,7 @@ class Group:
             await self._news.wait()
             self._news.clear()
             self._follow()
-        await asyncio.gather(*(stream.ended() for stream in self._streams))
+        await asyncio.gather(*(stream.ended() for stream in self._all_streams()))
         for stream in self._streams:
             if stream.failure is not None:
                 place = self.exchanges.index(stream.exchange)
@@ -192,14 +203,18 @@ class Group:
 
     def _is_busy(self) -> bool:
         replacing = self._replacing and self._state is State.OPEN
-        return replacing or any(stream.phase is not Phase.ENDED for stream in self._streams)
+        return replacing or any(stream.phase is not Phase.ENDED for stream in self._all_streams())
+
+    def _all_streams(self) -> tuple[Stream, ...]:
+        """Those of the configuration, and those that a new one has not kept and that still end."""
+        return (*self._streams, *self._leaving)
 
     def _follow(self) -> None:
         """Draw the conclusions from the phases of the streams."""
         phases = {stream.phase for stream in self._streams}
         if any(stream.failure for stream in self._streams):
             self._replacing = False
-            for stream in self._streams:
+            for stream in self._all_streams():
                 stream.cancel()
             return
         if self._state is State.OPEN and not self._replacing and Phase.OPENING not in phases:
@@ -215,6 +230,12 @@ class Group:
         self._move(Trigger.FAILED)
 
     def _plan_restart(self) -> None:
+        """Start again after a while, unless somebody has asked for the end, or a new configuration.
+
+        That one starts the group by itself; it would wait for ever for the end of the old one.
+        """
+        if not self._wanted:
+            return
         policy = self.policy.restart
         if time.monotonic() - self._opened_at_s >= policy.longest_wait_s:
             self.restarts = 0
