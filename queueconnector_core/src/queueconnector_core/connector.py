@@ -19,7 +19,7 @@ from queueconnector_core.status import status_text
 
 __all__ = ("Connector",)
 
-DIRECT = "configuration"
+DIRECT = "by the host"
 """Where the document comes from that the host itself was given."""
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +16,11 @@ from cyclopts.validators import Number
 
 from queueconnector_core.cli.progress import Progress
 from queueconnector_core.connector import Connector
+from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
+from queueconnector_core.structure import read_json, structure_as
 
 __all__ = ("run", "EXIT_FAULT", "EXIT_CONFIG")
 
@@ -28,9 +31,11 @@ EXIT_SIGNAL = 128
 
 
 def run(
-    config: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    config: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     /,
     *,
+    follow: Annotated[bool, Parameter(negative=())] = False,
+    source: Annotated[list[str] | None, Parameter(negative=())] = None,
     interval_s: Annotated[float, Parameter(validator=Number(gt=0))] = 2.0,
 ) -> int:
     """Run the exchanges of a configuration until their sources end, or until Ctrl-C.
@@ -44,46 +49,82 @@ def run(
     ----------
     config
         The path of the JSON configuration, or `-` for standard input.
+    follow
+        Follow the file, or every `*.json` file of the directory, and take over each change.
+    source
+        A configuration source to follow, as JSON with a type, such as
+        '{"type": "EtcdConfigSource", "path": "/component/queueconnector"}'; may be given again.
     interval_s
         Seconds between two lines of progress when the output is not a terminal.
     """
+    if config is None and not source:
+        return _refuse("give the path of a configuration, or a --source")
+    followed = list(source or ())
     try:
-        text = sys.stdin.read() if config == "-" else Path(config).read_text("utf-8")
+        if follow and config is not None:
+            followed.append(json.dumps({"type": "FileConfigSource", "path": config}))
+        text = _read(config) if config is not None and not follow else ""
     except (OSError, UnicodeDecodeError) as error:
-        print(f"queueconnector: cannot read {config}: {error}", file=sys.stderr)
-        return EXIT_CONFIG
-    return asyncio.run(_Run(interval_s).execute(text))
+        return _refuse(f"cannot read {config}: {error}")
+    return asyncio.run(_Run(interval_s).execute(text, followed))
+
+
+def _refuse(reason: str) -> int:
+    print(f"queueconnector: {reason}", file=sys.stderr)
+    return EXIT_CONFIG
+
+
+def _read(config: str) -> str:
+    return sys.stdin.read() if config == "-" else Path(config).read_text("utf-8")
 
 
 class _Run:
     """One run: from a configuration to an exit code."""
 
     def __init__(self, interval_s: float) -> None:
-        self._connector = Connector(discover().registry)
+        self._registry = discover().registry
+        self._connector = Connector(self._registry)
         self._progress = Progress(self._connector, interval_s)
         self._signals: list[signal.Signals] = []
         self._commands: set[asyncio.Task[None]] = set()
 
-    async def execute(self, text: str) -> int:
+    async def execute(self, text: str, followed: Sequence[str]) -> int:
         try:
             await self._connector.configure(text)
+            for number, source in enumerate(followed):
+                self._follow(f"source[{number}]", source)
         except ConfigError as error:
-            print(f"queueconnector: the configuration is refused:\n{error}", file=sys.stderr)
-            return EXIT_CONFIG
-        if not self._connector.groups:
+            return _refuse(f"the configuration is refused:\n{error}")
+        if not self._connector.groups and not followed:
             print("queueconnector: no exchanges are configured", file=sys.stderr)
             return 0
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
-        await self._connector.start()
+        if self._connector.groups:
+            await self._connector.start()
         with self._progress:
-            await self._connector.settled()
+            await self._ended()
         return self._exit_code()
+
+    def _follow(self, name: str, source: str) -> None:
+        try:
+            descriptor = structure_as(read_json(source), ConfigSourceDescriptor, self._registry)
+            self._connector.follow(name, descriptor)
+        except ConfigError as error:
+            raise error.under(name) from None
+
+    async def _ended(self) -> None:
+        """Wait until no source can tell anything new, and every group is at rest."""
+        followers = list(self._connector.followers.values())
+        await asyncio.gather(*(follower.ended.wait() for follower in followers))
+        while self._commands:
+            await asyncio.wait(self._commands)
+        await self._connector.settled()
 
     def _interrupt(self, number: signal.Signals) -> None:
         """Drain at the first signal, give up at the second."""
         self._signals.append(number)
-        command = self._connector.stop if len(self._signals) == 1 else self._connector.abort
+        command = self._connector.shut_down if len(self._signals) == 1 else self._connector.abort
         task = asyncio.ensure_future(self._carry_out(command))
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)

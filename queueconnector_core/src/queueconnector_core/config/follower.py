@@ -84,6 +84,7 @@ class Follower:
 
     async def close(self, *, retire: bool) -> None:
         """Stop to follow; `retire`: end what the source has configured, too."""
+        self.ended.set()
         self._following.cancel()
         for grace in self._graces.values():
             grace.cancel()
