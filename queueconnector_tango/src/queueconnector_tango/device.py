@@ -139,8 +139,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         surface = DeviceSurface(self, self._loop_thread.loop.call_soon_threadsafe)
         self._attributes = LocalAttributes(surface, self._kept)
         plugins = discover()
-        for plugin in plugins.broken:
-            logger.warning("%s %s: %s", plugin.distribution, plugin.version, plugin.error)
+        for broken in plugins.broken:
+            logger.warning("%s %s: %s", broken.distribution, broken.version, broken.error)
         self._registry = plugins.registry
         services = Services({AttributeHost: self._attributes})
         self._connector = Connector(plugins.registry, services, self._changed, name=self.get_name())
@@ -168,11 +168,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
                 problems.extend(error.problems)
 
         tried(lambda: self._hide_commands(properties.hidden_commands(self.commands)))
-        tried(
-            lambda: self._attributes.declare(
-                properties.read_fixed_attributes(self.attributes, registry)
-            )
-        )
+        read_fixed = properties.read_fixed_attributes
+        tried(lambda: self._attributes.declare(read_fixed(self.attributes, registry)))
         self._attributes.inherit()
         tried(lambda: self._follow_all(registry))
         if self.exchanges_config_path.strip():
@@ -184,8 +181,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     def _hide_commands(self, names: Sequence[str]) -> None:
         for name in names:
-            # They are gone already when the device is initialised again.
-            with contextlib.suppress(tango.DevFailed):
+            with contextlib.suppress(tango.DevFailed):  # gone already, at a second initialisation
                 self.remove_command(name, False, False)
 
     def _follow_all(self, registry: Registry) -> None:
@@ -375,8 +371,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     def _publish_state(self) -> None:
         state = State.FAULT if self._fault is not None else self._connector.state
-        if state is not self._shown_state:
-            self._show_state(state)
+        if state is self._shown_state:
+            return
+        if state is State.STANDBY and self._shown_state is State.FAULT:
+            # The way of a group without exchanges, also where no group was at fault.
+            self._show_state(State.OFF)
+        self._show_state(state)
 
     def _show_state(self, state: State) -> None:
         self._shown_state = state
