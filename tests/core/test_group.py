@@ -397,3 +397,16 @@ async def test_a_group_is_not_off_before_what_was_replaced_has_ended() -> None:
     await releasing
     await life.group.adopt([kept, fresh()], Policy(), start=False)
     assert life.stands(State.OFF)
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["from ON", "from OPEN"])
+async def test_an_abort_shows_no_state_on_its_way_to_off(away: bool) -> None:
+    source = endless([1])
+    source.unreachable = AWAY if away else None
+    life = Life((source, RecordingSink()), (endless([1]), RecordingSink()))
+    life.group.start()
+    await life.reaches(State.OPEN if away else State.ON)
+    await turns(20)
+    await life.group.abort()
+    expected = [State.OFF, State.OPEN, State.ON, State.OFF]
+    assert life.states == [state for state in expected if not away or state is not State.ON]

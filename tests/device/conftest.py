@@ -41,9 +41,11 @@ class Listener:
         time.sleep(0.05)
 
     def close(self) -> None:
-        """Unsubscribe."""
-        with contextlib.suppress(tango.DevFailed):
-            self._proxy.unsubscribe_event(self._identity)
+        """Unsubscribe; idempotent."""
+        if self in self.alive:
+            self.alive.remove(self)
+            with contextlib.suppress(tango.DevFailed):
+                self._proxy.unsubscribe_event(self._identity)
 
     def _hear(self, event: tango.EventData) -> None:
         with self._lock:
@@ -116,7 +118,7 @@ def exchange(data: list[Any], name: str, **options: Any) -> dict[str, Any]:
 def _listeners() -> Iterator[None]:
     yield
     while Listener.alive:
-        Listener.alive.pop().close()
+        Listener.alive[-1].close()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""A Tango device that pushes counted values at speed: a source whose losses show."""
+"""A Tango device that pushes counted values at speed: a source whose losses show.
+
+Its attribute `patient` is the other end: each value that is written takes a while.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ class Ramp(Device):  # type: ignore[misc]
     def init_device(self) -> None:
         super().init_device()
         self._value = 0
+        self._patience_s = 0.03
         for name in ("count", "spectrum"):
             self.set_change_event(name, True, False)
 
@@ -26,6 +30,15 @@ class Ramp(Device):  # type: ignore[misc]
     @attribute(dtype=("DevDouble",), max_dim_x=SIZE)  # type: ignore[untyped-decorator]
     def spectrum(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         return np.full(SIZE, float(self._value))
+
+    patient = attribute(dtype=float, access=tango.AttrWriteType.WRITE, doc="Takes its time.")
+
+    def write_patient(self, _value: float) -> None:
+        time.sleep(self._patience_s)
+
+    @command(dtype_in=float, doc_in="seconds for each value that is written from now on")  # type: ignore[untyped-decorator]
+    def TakeTime(self, patience_s: float) -> None:  # noqa: N802
+        self._patience_s = patience_s
 
     @command(dtype_in=("DevLong64",), doc_in="how many values, and how many a second")  # type: ignore[untyped-decorator]
     def Begin(self, arguments: list[int]) -> None:  # noqa: N802

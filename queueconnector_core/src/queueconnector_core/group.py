@@ -50,7 +50,7 @@ class Group:
         self._opened_at_s = float("inf")
         self._replacing = False
         self._resume = False
-        self._wanted = False
+        self._wanted = self._aborting = False
         self._supervising: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
 
@@ -82,6 +82,7 @@ class Group:
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
         self._resume = self._replacing = self._wanted = False
+        self._aborting = True
         for stream in self._all_streams():
             stream.cancel()
         self._news.set()
@@ -179,7 +180,8 @@ class Group:
     # -- streaming ----------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._replacing, self._wanted = False, True
+        self._replacing = self._aborting = False
+        self._wanted = True
         self._streams = [self._stream(exchange) for exchange in self.exchanges]
         self._supervising = asyncio.create_task(self._supervise(), name=f"group {self.name}")
 
@@ -216,6 +218,8 @@ class Group:
             self._replacing = False
             for stream in self._all_streams():
                 stream.cancel()
+            return
+        if self._aborting:
             return
         if self._state is State.OPEN and not self._replacing and Phase.OPENING not in phases:
             self._opened_at_s = time.monotonic()

@@ -30,11 +30,11 @@ from queueconnector_core.states import State
 from queueconnector_tango import properties
 from queueconnector_tango._proxy import describe
 from queueconnector_tango.attributes import LocalAttributes
-from queueconnector_tango.dtypes import decode_text
+from queueconnector_tango.dtypes import as_latin_1, decode_text
 from queueconnector_tango.host import AttributeHost
 from queueconnector_tango.kept_values import KeptValues
 from queueconnector_tango.logs import DeviceLog
-from queueconnector_tango.loop_thread import LoopThread
+from queueconnector_tango.loop_thread import LoopThread, log_failure
 from queueconnector_tango.surface import DeviceSurface
 
 __all__ = ("SDPQueueConnector",)
@@ -111,7 +111,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     def init_device(self) -> None:
         """Read the properties and configure; a problem ends in FAULT, never in a dead server."""
         self._fault: str | None = None
-        self._shown_state: State | None = None
+        self._serves = False
+        self._shown_state = State.INIT
         self._shown_status: str | None = None
         self._loop_thread = LoopThread()
         self.set_state(tango.DevState.INIT)
@@ -125,10 +126,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             # A server that dies at its start tells nobody why.
             logger.exception("initialisation failed")
             self._fault = f"Initialisation failed: {type(error).__name__}: {error}"
-            self.set_state(tango.DevState.FAULT)
-            self.set_status(_latin(self._fault))
+            self._show_state(State.FAULT)
+            self.set_status(as_latin_1(self._fault))
 
     async def _begin(self) -> None:
+        # Whoever subscribed before `Init` hears that, too.
+        self._show_state(State.INIT)
         self._tasks: list[asyncio.Task[None]] = []
         self._commands: set[asyncio.Task[None]] = set()
         self._showing: asyncio.Handle | None = None
@@ -136,20 +139,26 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         surface = DeviceSurface(self, self._loop_thread.loop.call_soon_threadsafe)
         self._attributes = LocalAttributes(surface, self._kept)
         plugins = discover()
-        for plugin in plugins.broken:
-            logger.warning("%s %s: %s", plugin.distribution, plugin.version, plugin.error)
+        for broken in plugins.broken:
+            logger.warning("%s %s: %s", broken.distribution, broken.version, broken.error)
         self._registry = plugins.registry
         services = Services({AttributeHost: self._attributes})
         self._connector = Connector(plugins.registry, services, self._changed, name=self.get_name())
-        await self._use_properties(plugins.registry)
+        self._use_properties(plugins.registry)
         self._publish()
+        if self.exchanges_json.strip() and not self.exchanges_config_path.strip():
+            try:
+                await self._connector.configure(self.exchanges_json, start=self.autostart)
+            except ConfigError as error:
+                await self._connector.fail(error.under("exchanges_json"))
+        self._serves = True
         self._tasks += [
             asyncio.create_task(self._refresh()),
             asyncio.create_task(self._attributes.disown()),
         ]
 
-    async def _use_properties(self, registry: Registry) -> None:
-        """Do what the properties say; whatever is wrong in them is told, the rest is used."""
+    def _use_properties(self, registry: Registry) -> None:
+        """Do what the properties but exchanges_json say; what is wrong is told, the rest used."""
         problems: list[Problem] = []
 
         def tried(action: Callable[[], object]) -> None:
@@ -159,20 +168,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
                 problems.extend(error.problems)
 
         tried(lambda: self._hide_commands(properties.hidden_commands(self.commands)))
-        tried(
-            lambda: self._attributes.declare(
-                properties.read_fixed_attributes(self.attributes, registry)
-            )
-        )
+        read_fixed = properties.read_fixed_attributes
+        tried(lambda: self._attributes.declare(read_fixed(self.attributes, registry)))
         self._attributes.inherit()
         tried(lambda: self._follow_all(registry))
         if self.exchanges_config_path.strip():
             tried(lambda: self._follow_path(self.exchanges_config_path))
-        elif self.exchanges_json.strip():
-            try:
-                await self._connector.configure(self.exchanges_json, start=self.autostart)
-            except ConfigError as error:
-                await self._connector.fail(error.under("exchanges_json"))
         if problems:
             text = f"The device properties cannot be used:\n{ConfigError(problems)}"
             logger.error("%s", text)
@@ -180,8 +181,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     def _hide_commands(self, names: Sequence[str]) -> None:
         for name in names:
-            # They are gone already when the device is initialised again.
-            with contextlib.suppress(tango.DevFailed):
+            with contextlib.suppress(tango.DevFailed):  # gone already, at a second initialisation
                 self.remove_command(name, False, False)
 
     def _follow_all(self, registry: Registry) -> None:
@@ -198,6 +198,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     def delete_device(self) -> None:
         """Stop everything within a bounded time and remove the dynamic attributes."""
+        self._serves = False
         try:
             self._wait_for(self._end())
         except Exception:
@@ -299,9 +300,10 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         self._fault = None
 
     async def _reset(self) -> None:
-        if self._fault is None:
+        fault, self._fault = self._fault, None
+        # The device itself has left FAULT; its groups need not have been there.
+        with contextlib.nullcontext() if fault is None else contextlib.suppress(StateError):
             await self._connector.reset()
-        self._fault = None
 
     def _carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
         """Do it in the loop, and tell Tango what went wrong; what takes long goes on behind."""
@@ -315,6 +317,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             self._publish()
 
         try:
+            self._check_serves(name)
             self._wait_for(self._begin_to(name, act()))
         except ConfigError as error:
             self._throw(CONFIG_ERROR, str(error), name)
@@ -323,6 +326,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         except Exception as error:
             logger.exception("%s failed", name)
             self._throw(INTERNAL_ERROR, f"{type(error).__name__}: {error}", name)
+
+    def _check_serves(self, name: str) -> None:
+        """While it is initialised, or ends, other clients' commands would be lost half-way."""
+        if not self._serves:
+            state = self._shown_state.value
+            raise StateError(f"{name} is not allowed in state {state} now; allowed: only Init")
 
     async def _begin_to(self, name: str, action: Coroutine[None, None, None]) -> None:
         """Wait for an action for a while; it goes on in any case."""
@@ -333,7 +342,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         if task.done():
             task.result()
         else:
-            task.add_done_callback(_log_failure)
+            task.add_done_callback(log_failure)
 
     def _throw(self, reason: str, text: str, origin: str) -> NoReturn:
         tango.Except.throw_exception(reason, text, f"SDPQueueConnector.{origin}")
@@ -364,6 +373,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         state = State.FAULT if self._fault is not None else self._connector.state
         if state is self._shown_state:
             return
+        if state is State.STANDBY and self._shown_state is State.FAULT:
+            # The way of a group without exchanges, also where no group was at fault.
+            self._show_state(State.OFF)
+        self._show_state(state)
+
+    def _show_state(self, state: State) -> None:
         self._shown_state = state
         value = tango.DevState.names[state.value]
         with tango.AutoTangoMonitor(self):
@@ -381,15 +396,5 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             return
         self._shown_status = status
         with tango.AutoTangoMonitor(self):
-            self.set_status(_latin(status))
-        self.push_change_event("Status", _latin(status))
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("%s failed after its client was answered: %s", task.get_name(), error)
-
-
-def _latin(text: str) -> str:
-    """UTF-8 octets as letters of Latin-1, which is all that PyTango sends."""
-    return text.encode("utf-8").decode("latin-1")
+            self.set_status(as_latin_1(status))
+        self.push_change_event("Status", as_latin_1(status))

@@ -21,6 +21,7 @@ __all__ = (
     "empty_value",
     "encoder",
     "decode_text",
+    "as_latin_1",
 )
 
 StringEncoding: TypeAlias = Literal["utf-8", "latin-1"]
@@ -198,3 +199,8 @@ def decode_text(value: Any, string_encoding: StringEncoding) -> Any:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
+
+
+def as_latin_1(text: str) -> str:
+    """UTF-8 octets as letters of Latin-1, which is all that PyTango sends."""
+    return text.encode("utf-8").decode("latin-1")
