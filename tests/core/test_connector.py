@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,57 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from queueconnector_core.component import Claim
-from queueconnector_core.connector import Connector
 from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import TRANSITIONS, State, Trigger, aggregate, allows
-from tests.core.components import Attributes, Made, registry_of, services_of
-from tests.core.doubles import FarEnd, other_tasks, turns, until
-
-
-def source(**options: Any) -> dict[str, Any]:
-    return {"type": "CounterSource", "endless": True} | options
-
-
-def attribute(name: str) -> dict[str, Any]:
-    return {"type": "AttributeSink", "attribute_name": name}
-
-
-def exchange(sink: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-    topic = {"type": "TopicSink", "topic": "t"}
-    return {"dtype": "int", "source": source(**options), "sink": sink or topic}
-
-
-def text_of(**groups: list[dict[str, Any]]) -> str:
-    return json.dumps({"exchanges": groups})
-
-
-class Host:
-    """A connector with the components it built and the attributes it keeps."""
-
-    def __init__(self) -> None:
-        self.made = Made()
-        self.attributes = Attributes()
-        self.changes = 0
-        self.connector = Connector(
-            registry_of(self.made), services_of(self.attributes), self._changed
-        )
-
-    def _changed(self) -> None:
-        self.changes += 1
-
-    @property
-    def components(self) -> Sequence[FarEnd]:
-        sources: list[FarEnd] = [made for _, made in self.made.sources]
-        return [*sources, *(made for _, made in self.made.sinks)]
-
-    def states(self) -> dict[str, State]:
-        return {name: group.state for name, group in self.connector.groups.items()}
-
-    def stands(self, state: State) -> bool:
-        return self.connector.state is state
-
-    async def reaches(self, state: State) -> None:
-        await until(lambda: self.connector.state is state)
+from tests.core.doubles import other_tasks, turns, until
+from tests.core.hosts import Host, attribute, exchange, text_of
 
 
 @pytest.fixture

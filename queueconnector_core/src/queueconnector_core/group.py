@@ -50,7 +50,8 @@ class Group:
         self._opened_at_s = float("inf")
         self._replacing = False
         self._resume = False
-        self._may_restart = False
+        self._wanted = False
+        """It is to stream: it was started, and is neither stopped nor being replaced since."""
         self._supervising: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
 
@@ -79,7 +80,7 @@ class Group:
         """Give up what is in flight and go OFF. Raises `StateError`."""
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
-        self._resume = self._replacing = self._may_restart = False
+        self._resume = self._replacing = self._wanted = False
         for stream in (*self._streams, *self._leaving):
             stream.cancel()
         self._news.set()
@@ -101,7 +102,7 @@ class Group:
         self._cancel_restart()
         if allows(self._state, Trigger.STOP):
             self.stop()
-        self._resume = self._may_restart = False
+        self._resume = self._wanted = False
         await self.settled()
 
     # -- configuration ------------------------------------------------------------------------
@@ -113,7 +114,7 @@ class Group:
         """
         running = allows(self._state, Trigger.STOP)
         self._resume = running or self.restart_at_s is not None
-        self._may_restart = False
+        self._wanted = False
         self._cancel_restart()
         keep = set(kept)
         staying = [stream for stream in self._streams if stream.exchange in keep]
@@ -146,7 +147,7 @@ class Group:
         for exchange in exchanges:
             exchange.outage_limit_s = policy.outage_limit_s
         if self._replacing:
-            self._replacing, self._may_restart = False, True
+            self._replacing, self._wanted = False, True
             self._streams += [self._stream(e) for e in exchanges if e not in known]
             self._news.set()
             return
@@ -177,14 +178,14 @@ class Group:
     # -- streaming ----------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._may_restart = True
+        self._wanted = True
         self._opened_at_s = float("inf")
         self._streams = [self._stream(exchange) for exchange in self.exchanges]
         self._supervising = asyncio.create_task(self._supervise(), name=f"group {self.name}")
 
     def _close(self) -> None:
         self._move(Trigger.STOP)
-        self._replacing = self._may_restart = False
+        self._replacing = self._wanted = False
         for stream in self._streams:
             stream.drain()
         self._news.set()
@@ -203,7 +204,7 @@ class Group:
             if stream.failure is not None:
                 place = self.exchanges.index(stream.exchange)
                 self._fail(Fault.of(stream.failure, self.name, place), stream.failure)
-                if self._may_restart:
+                if self._wanted:
                     self._plan_restart()
                 return
         self._move(Trigger.CLOSED if self._state is State.CLOSE else Trigger.ABORT)
@@ -223,7 +224,9 @@ class Group:
             for stream in self._streams:
                 stream.cancel()
             return
-        if self._state is State.OPEN and not self._replacing and Phase.OPENING not in phases:
+        if not self._wanted:
+            return
+        if self._state is State.OPEN and Phase.OPENING not in phases:
             self._opened_at_s = time.monotonic()
             self._move(Trigger.OPENED)
         if self._state is State.ON and phases <= {Phase.ENDING, Phase.ENDED}:
