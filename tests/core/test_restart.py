@@ -197,7 +197,8 @@ async def test_settled_waits_for_what_will_happen_by_itself(clock: Clock) -> Non
     assert group.state is State.OFF
 
 
-async def test_shut_down_does_not_wait_for_a_restart(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+async def test_shut_down_does_not_wait_for_a_restart() -> None:
     group, source = breaking(1, attempts=1)
     group.start()
     await turns(60)
@@ -213,8 +214,9 @@ class Farewell(ScriptedSource):
         raise FatalError("no farewell")
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("command", ["stop", "abort", "shut_down"])
-async def test_who_was_told_to_stop_does_not_start_again(clock: Clock, command: str) -> None:
+async def test_who_was_told_to_stop_does_not_start_again(command: str) -> None:
     source = Farewell([1], endless=True)
     policy = Policy(RestartDescriptor(attempts=3))
     group = Group("g", [Exchange("g[0]", [source], [], [RecordingSink()])], policy=policy)
@@ -229,7 +231,8 @@ async def test_who_was_told_to_stop_does_not_start_again(clock: Clock, command: 
     assert (group.state, group.restart_at_s, source.starts) == (State.FAULT, None, 1)
 
 
-async def test_status_says_when_it_starts_again(clock: Clock) -> None:
+@pytest.mark.usefixtures("clock")
+async def test_status_says_when_it_starts_again() -> None:
     policy = {"restart": {"attempts": 2, "wait_s": 30}}
     host = Host()
     await host.connector.configure(text_of(policy, g=[exchange(broken=True)]), start=True)

@@ -215,7 +215,7 @@ class Document:
             for order in taken:
                 if not order.done.done():
                     order.done.set_exception(failure) if failure else order.done.set_result(None)
-            if failure is None:
+            if failure is None and newest.error is None:
                 self._on_applied(self)
             self._changed()
 
