@@ -23,7 +23,7 @@ from queueconnector_core.descriptors import (
     SinkDescriptor,
     SourceDescriptor,
 )
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, RetryableError
 from queueconnector_core.registry import Registry
 from tests.core.doubles import Mapping, RecordingSink, ScriptedSource
 
@@ -135,6 +135,8 @@ class Made:
     def __init__(self) -> None:
         self.sources: list[tuple[str, ScriptedSource]] = []
         self.sinks: list[tuple[str, RecordingSink]] = []
+        self.defect: Exception | None = None
+        """What every factory of a sink raises as long as it stands here."""
 
     def counter(self, descriptor: Descriptor, context: BuildContext) -> ScriptedSource:
         assert isinstance(descriptor, CounterSourceDescriptor)
@@ -143,8 +145,6 @@ class Made:
             script.append(ZeroDivisionError("broken"))
         source = ScriptedSource(*script, endless=descriptor.endless)
         if descriptor.away:
-            from queueconnector_core.errors import RetryableError
-
             source.unreachable = RetryableError("the far end is away")
         self.sources.append((context.name, source))
         return source
@@ -154,6 +154,8 @@ class Made:
         return ScriptedSource(list(descriptor.data))
 
     def sink(self, _: Descriptor, context: BuildContext) -> RecordingSink:
+        if self.defect is not None:
+            raise self.defect
         sink = RecordingSink()
         self.sinks.append((context.name, sink))
         return sink
@@ -191,6 +193,10 @@ class Attributes:
     def __init__(self) -> None:
         self.reconciled: list[list[str]] = []
         self.events: list[str] = []
+        self.held: dict[str, set[str]] = {}
+        """The names of each owner."""
+        self.defect: Exception | None = None
+        """What `reconcile` raises as long as it stands here."""
 
     def check(self, claims: Sequence[Claim]) -> None:
         problems = [
@@ -203,6 +209,9 @@ class Attributes:
 
     async def reconcile(self, owner: str, claims: Sequence[Claim]) -> None:
         self.events.append("reconcile")
+        if self.defect is not None:
+            raise self.defect
+        self.held[owner] = {claim.name for claim in claims}
         self.reconciled.append([claim.name for claim in claims])
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,58 +13,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from queueconnector_core.component import Claim
-from queueconnector_core.connector import Connector
+from queueconnector_core.component import Claim, ComponentKind, ComponentType
 from queueconnector_core.errors import ConfigError, StateError
+from queueconnector_core.exchange import Exchange
+from queueconnector_core.group import Group
 from queueconnector_core.states import TRANSITIONS, State, Trigger, aggregate, allows
-from tests.core.components import Attributes, Made, registry_of, services_of
-from tests.core.doubles import FarEnd, other_tasks, turns, until
-
-
-def source(**options: Any) -> dict[str, Any]:
-    return {"type": "CounterSource", "endless": True} | options
-
-
-def attribute(name: str) -> dict[str, Any]:
-    return {"type": "AttributeSink", "attribute_name": name}
-
-
-def exchange(sink: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
-    topic = {"type": "TopicSink", "topic": "t"}
-    return {"dtype": "int", "source": source(**options), "sink": sink or topic}
-
-
-def text_of(**groups: list[dict[str, Any]]) -> str:
-    return json.dumps({"exchanges": groups})
-
-
-class Host:
-    """A connector with the components it built and the attributes it keeps."""
-
-    def __init__(self) -> None:
-        self.made = Made()
-        self.attributes = Attributes()
-        self.changes = 0
-        self.connector = Connector(
-            registry_of(self.made), services_of(self.attributes), self._changed
-        )
-
-    def _changed(self) -> None:
-        self.changes += 1
-
-    @property
-    def components(self) -> Sequence[FarEnd]:
-        sources: list[FarEnd] = [made for _, made in self.made.sources]
-        return [*sources, *(made for _, made in self.made.sinks)]
-
-    def states(self) -> dict[str, State]:
-        return {name: group.state for name, group in self.connector.groups.items()}
-
-    def stands(self, state: State) -> bool:
-        return self.connector.state is state
-
-    async def reaches(self, state: State) -> None:
-        await until(lambda: self.connector.state is state)
+from tests.core.doubles import other_tasks, turns, until
+from tests.core.hosts import Host, attribute, exchange, text_of
+from tests.core.scripts import Script, ScriptDescriptor
 
 
 @pytest.fixture
@@ -290,18 +245,21 @@ async def test_status_says_what_runs_and_what_waits(host: Host) -> None:
 
 # Any sequence of commands, compared with the table of states
 
-GROUPS = st.dictionaries(
-    st.sampled_from("abc"),
-    st.fixed_dictionaries(
-        {
-            "count": st.integers(0, 3),
-            "endless": st.booleans(),
-            "away": st.booleans(),
-            "broken": st.booleans(),
-        }
-    ),
-    max_size=3,
+EXCHANGES = st.sampled_from(
+    [
+        {"count": 3},
+        {"count": 2, "label": "other"},
+        {"count": 1, "endless": False},
+        {"count": 0, "away": True},
+        {"count": 2, "broken": True},
+        {"anything": float("nan")},
+    ]
 )
+GROUPS = st.dictionaries(
+    st.sampled_from("abc"), st.lists(EXCHANGES, min_size=1, max_size=3), max_size=3
+)
+POLICIES = st.sampled_from([{}, {"restart": {"attempts": 2, "wait_s": 0.0005}}])
+KEYS = st.sampled_from(["a", "k"])
 COMMANDS = {
     "start": Trigger.START,
     "stop": Trigger.STOP,
@@ -311,71 +269,113 @@ COMMANDS = {
 LEGAL = {(move.source, move.target) for move in TRANSITIONS}
 
 
-def by_itself(state: State) -> set[State]:
-    """The states that a group may be in later without a command."""
-    reached = {state}
-    for _ in State:
-        reached |= {m.target for m in TRANSITIONS if m.source in reached and m.trigger.automatic}
-    return reached
+def document(policy: dict[str, Any], groups: dict[str, list[dict[str, Any]]]) -> str:
+    made = {name: [exchange(**options) for options in group] for name, group in groups.items()}
+    return text_of(policy, **made)
 
 
 class AnySequence(RuleBasedStateMachine):
-    """Commands, configurations and turns of the loop in any order."""
+    """Commands, configurations, documents of a source and turns of the loop in any order."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.host = Host()
+        self.script = Script()
+        self.host = Host(
+            ComponentType(
+                "ScriptConfigSource",
+                ComponentKind.CONFIG_SOURCE,
+                lambda _descriptor, _context: self.script,
+                ScriptDescriptor,
+            )
+        )
         self.testing = stamina.set_testing(True, attempts=1_000_000)
-        self.seen: dict[int, list[State]] = {}
+        self.seen: dict[Group, list[State]] = {}
         self.host.connector._on_change = self._watch
+        self.behind: set[asyncio.Task[None]] = set()
+        self.direct: dict[str, list[str]] = {}
+        self.exchanges: set[Exchange] = set()
+        self.runner.run(self._follow())
+
+    async def _follow(self) -> None:
+        self.host.connector.follow("s", ScriptDescriptor())
 
     def _watch(self) -> None:
         for group in self.host.connector.groups.values():
-            states = self.seen.setdefault(id(group), [State.OFF])
+            self.exchanges.update(group.exchanges)
+            states = self.seen.setdefault(group, [group.state])
             if group.state is not states[-1]:
                 states.append(group.state)
 
-    @rule(groups=GROUPS)
-    def configure(self, groups: dict[str, dict[str, Any]]) -> None:
-        text = text_of(**{name: [exchange(**options)] for name, options in groups.items()})
-        self.runner.run(self.host.connector.configure(text))
-        assert set(self.host.connector.groups) == set(groups)
+    @property
+    def busy(self) -> bool:
+        """Whether a configuration is under way."""
+        return any(document._orders for document in self.host.connector.documents)
+
+    @rule(groups=GROUPS, policy=POLICIES)
+    def configure(self, groups: dict[str, list[dict[str, Any]]], policy: dict[str, Any]) -> None:
+        document_of_host = self.host.connector._direct
+        former = {name: group.exchanges for name, group in document_of_host.groups.items()}
+        self.runner.run(self.host.connector.configure(document(policy, groups)))
+        names = {name.partition("@")[0] for name in document_of_host.groups}
+        assert names == set(groups)
+        wanted = {name: [repr(options) for options in group] for name, group in groups.items()}
+        for name, group in document_of_host.groups.items():
+            if name in former and name in self.direct:
+                same = Counter(self.direct[name]) & Counter(wanted.get(name, ()))
+                assert len({*former[name]} & {*group.exchanges}) == same.total()
+        self.direct = wanted if names == set(document_of_host.groups) else {}
+
+    @rule(groups=GROUPS, policy=POLICIES)
+    def configure_behind(
+        self, groups: dict[str, list[dict[str, Any]]], policy: dict[str, Any]
+    ) -> None:
+        async def begin() -> None:
+            text = document(policy, groups)
+            task = asyncio.create_task(self.host.connector.configure(text))
+            self.behind.add(task)
+            task.add_done_callback(self.behind.discard)
+            await asyncio.sleep(0)
+
+        self.direct = {}
+        self.runner.run(begin())
+
+    @rule(key=KEYS, groups=GROUPS, policy=POLICIES)
+    def a_source_tells(
+        self, key: str, groups: dict[str, list[dict[str, Any]]], policy: dict[str, Any]
+    ) -> None:
+        self.script.sets(key, document(policy, groups))
+
+    @rule(key=KEYS, text=st.sampled_from([None, "{", ""]))
+    def a_source_takes_away(self, key: str, text: str | None) -> None:
+        self.script.sets(key, text)
 
     @rule()
     def refused(self) -> None:
-        before = self.host.states()
-
         async def refused() -> None:
             with pytest.raises(ConfigError):
                 await self.host.connector.configure('{"exchanges": 5}')
 
         self.runner.run(refused())
-        after = self.host.states()
-        assert after.keys() == before.keys()
 
     @rule(command=st.sampled_from(sorted(COMMANDS)))
     def command(self, command: str) -> None:
         async def commanded() -> None:
-            before = self.host.states()
+            busy, before = self.busy, self.host.states()
             able = [name for name in before if allows(before[name], COMMANDS[command])]
             try:
                 await getattr(self.host.connector, command)()
             except StateError:
-                assert not able
-                # While Start waits for a configuration a group may go on by itself.
-                moves = zip(before.values(), self.host.states().values(), strict=True)
-                assert all(a is b or b in by_itself(a) for a, b in moves)
+                assert busy or not able
                 return
-            assert able
             after = self.host.states()
             expected = {
                 "start": {State.OPEN},
                 "stop": {State.CLOSE},
                 "abort": {State.OFF, State.FAULT},
-                "reset": {State.OFF},
+                "reset": {State.OFF, State.STANDBY},
             }[command]
-            assert {after[name] for name in able} <= expected
+            assert busy or (able and {after[name] for name in able} <= expected)
 
         self.runner.run(commanded())
 
@@ -383,19 +383,29 @@ class AnySequence(RuleBasedStateMachine):
     def time_passes(self, number: int) -> None:
         self.runner.run(turns(number))
 
-    @precondition(lambda self: self.host.stands(State.OFF))
+    @rule()
+    def a_restart_is_due(self) -> None:
+        self.runner.run(asyncio.sleep(0.001))
+
+    @precondition(lambda self: self.host.stands(State.OFF) and not self.busy)
     @rule()
     def standby(self) -> None:
         async def standby() -> None:
-            if self.host.stands(State.OFF):
+            if self.host.stands(State.OFF) and not self.busy:
                 await self.host.connector.standby()
-                assert self.host.stands(State.STANDBY)
 
+        self.direct = {}
         self.runner.run(standby())
 
     @invariant()
     def the_host_shows_its_groups(self) -> None:
         assert self.host.connector.state is aggregate(self.host.states().values())
+        assert self.host.connector.status_text()
+
+    @invariant()
+    def every_group_has_its_own_name(self) -> None:
+        groups = [g for d in self.host.connector.documents for g in d.groups.values()]
+        assert sorted(group.name for group in groups) == sorted(self.host.connector.groups)
 
     @invariant()
     def every_balance_is_true(self) -> None:
@@ -408,18 +418,26 @@ class AnySequence(RuleBasedStateMachine):
 
     @invariant()
     def a_group_at_rest_has_nothing_connected(self) -> None:
-        at_rest = {n for n, s in self.host.states().items() if s in {State.OFF, State.FAULT}}
-        latest = dict(self.host.made.sources)
-        for name, made in latest.items():
-            if name.partition("[")[0] in at_rest:
-                assert not made.running
+        for group in self.host.connector.groups.values():
+            if group.state in {State.STANDBY, State.OFF, State.FAULT}:
+                for each in group.exchanges:
+                    assert not any(end.running for end in (*each._sources, *each._sinks))  # type: ignore[attr-defined]
+
+    @invariant()
+    def what_streams_is_connected_once(self) -> None:
+        for made in (*self.host.sources, *self.host.sinks):
+            assert made.starts <= made.stops + 1 or made.unreachable is not None
 
     def teardown(self) -> None:
         async def ended() -> None:
-            await self.host.connector.shut_down()
+            async with asyncio.timeout(20):
+                await self.host.connector.shut_down()
+                if self.behind:
+                    await asyncio.wait(self.behind)
             await asyncio.sleep(0)
             assert not other_tasks(), "tasks are left"
             assert not any(component.running for component in self.host.components)
+            assert all(each.statistics.in_flight == 0 for each in self.exchanges)
 
         try:
             self.runner.run(ended())

@@ -83,8 +83,7 @@ class Connector:
         open are drained, replaced and started again; new groups are started if any was open, or
         when `start`. Raises `ConfigError` with all problems; then nothing has changed.
         """
-        document = self._direct
-        await document.offer(text, "", self.surroundings(document), start=start)
+        await self._direct.offer(text, "", start=start)
 
     async def fail(self, error: ConfigError) -> None:
         """Put the host's own document in FAULT: what it was to be at the start cannot be used."""
@@ -116,12 +115,12 @@ class Connector:
             self._services,
             key=key,
             source=source,
+            surroundings=self._surroundings_of,
             on_change=self._document_changed,
             on_applied=self._applied,
         )
 
-    def surroundings(self, document: Document) -> Surroundings:
-        """What a text of the document is planned into; see `Documents`."""
+    def _surroundings_of(self, document: Document) -> Surroundings:
         others = [other for other in self.documents if other is not document]
         return Surroundings(
             document.key,

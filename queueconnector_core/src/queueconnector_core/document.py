@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import defaultdict
@@ -36,15 +37,16 @@ class Rejection:
     text: str
     version: str
     fault: Fault
+    error: Exception = attrs.field(eq=False, repr=False)
 
 
 @attrs.frozen
 class _Order:
-    """What waits to be done: apply a proven text, or (`error`) stop, since one cannot be used."""
+    """A proven text that waits to be applied; or the error of one that is not, to stop with."""
 
+    text: str
     plan: Plan
-    text: str = ""
-    version: str = ""
+    version: str
     start: bool = False
     error: Exception | None = None
     done: asyncio.Future[None] = attrs.field(factory=asyncio.Future, eq=False)
@@ -76,6 +78,7 @@ class Document:
         *,
         key: str | None,
         source: str,
+        surroundings: Callable[[Document], Surroundings],
         on_change: Callable[[Document], None],
         on_applied: Callable[[Document], None],
     ) -> None:
@@ -93,6 +96,7 @@ class Document:
         """Names the document in messages, and as owner of what it claims."""
         self._registry = registry
         self._services = services
+        self._surroundings = surroundings
         self._on_change = on_change
         self._on_applied = on_applied
         self._plan = Plan()
@@ -105,6 +109,11 @@ class Document:
     def state(self) -> State:
         """The state of its groups together."""
         return aggregate(group.state for group in self.groups.values())
+
+    @property
+    def is_used(self) -> bool:
+        """Whether an exchange stems from it, running or not."""
+        return any(group.exchanges for group in self.groups.values())
 
     @property
     def group_names(self) -> set[str]:
@@ -131,39 +140,38 @@ class Document:
         states = {name: group.state for name, group in self.groups.items()}
         return ConfigReport(self.key, self.seen, self.running, *self._shown, states, fault)
 
-    def offer(
-        self, text: str, version: str, surroundings: Surroundings, *, start: bool
-    ) -> asyncio.Future[None]:
+    def offer(self, text: str, version: str, *, start: bool) -> asyncio.Future[None]:
         """Prove a new text, and apply it as soon as the one before it is applied.
 
         The future is done when it, or a newer one, has been applied. Raises `ConfigError` with all
         problems; then nothing changes.
         """
         self.seen = version
-        plan = read_plan(text, self._registry, self._services, surroundings)
+        plan = read_plan(text, self._registry, self._services, self._surroundings(self))
         self.rejection, self.gone = None, False
-        return self._submit(_Order(self._named(plan), text, version, start))
+        return self._submit(_Order(text, self._named(plan), version, start))
 
     def reject(self, text: str, error: Exception) -> None:
         """Keep the newest text, which cannot be used, and why; what runs goes on."""
+        self.gone = False
         fault = attrs.evolve(Fault.of(error, self.key or "default"), version=self.seen)
-        self.rejection = Rejection(text, self.seen, fault)
+        self.rejection = Rejection(text, self.seen, fault, error)
         logger.error("%s %s is rejected: %s", self.owner, self.seen, error)
         self._changed()
 
     def clear(self) -> asyncio.Future[None]:
         """End and remove all groups; a document with a key keeps its group, in STANDBY."""
         self.rejection = None
-        return self._submit(_Order(self._named(Plan())))
+        return self._submit(_Order("", self._named(Plan()), self.seen))
 
     def retire(self) -> asyncio.Future[None]:
         """End and remove all groups, because the document is gone; it may come back."""
         self.rejection, self.gone = None, True
-        return self._submit(_Order(Plan()))
+        return self._submit(_Order("", Plan(), self.seen))
 
     def fail(self, error: Exception) -> asyncio.Future[None]:
         """Stop what runs, in FAULT: the newest text cannot be used."""
-        return self._submit(_Order(self._plans[-1], version=self.running, error=error))
+        return self._submit(_Order("", self._plan, self.running, error=error))
 
     async def settled(self) -> None:
         """Wait until no text waits to be applied."""
@@ -174,10 +182,13 @@ class Document:
         self._on_change(self)
 
     def _named(self, plan: Plan) -> Plan:
-        """A document with a key has a group of that name, be it without exchanges."""
+        """A document with a key has a group even when it has no exchanges."""
         if self.key is None or plan.groups:
             return plan
-        return attrs.evolve(plan, groups={self.key: ()})
+        return attrs.evolve(plan, groups={self._only_name(): ()})
+
+    def _only_name(self) -> str:
+        return self._surroundings(self).name("default", among=1)
 
     def _submit(self, order: _Order) -> asyncio.Future[None]:
         self._orders.append(order)
@@ -188,26 +199,29 @@ class Document:
     async def _work(self) -> None:
         while self._orders:
             taken, newest = list(self._orders), self._orders[-1]
-            error: Exception | None = None
+            start = any(order.start for order in taken)
+            failure: Exception | None = None
             try:
-                if newest.error is not None:
-                    await self._stop(newest.error)
+                if newest.error is None:
+                    await self._apply(newest.plan, start=start)
+                    self.running = newest.version
                 else:
-                    await self._apply(newest.plan, start=any(order.start for order in taken))
-                self.running = newest.version
-            except Exception as caught:  # noqa: BLE001 - told to whoever waits for it
-                error = caught
-                self.reject(newest.text, error)
+                    await self._stop_in_fault(newest.error)
+            except Exception as error:  # noqa: BLE001 - told to whoever waits for it
+                failure = error
+                if newest is self._orders[-1]:
+                    self.reject(newest.text, error)
             del self._orders[: len(taken)]
             for order in taken:
                 if not order.done.done():
-                    order.done.set_exception(error) if error else order.done.set_result(None)
-            self._on_applied(self)
+                    order.done.set_exception(failure) if failure else order.done.set_result(None)
+            if failure is None and newest.error is None:
+                self._on_applied(self)
             self._changed()
 
-    async def _stop(self, error: Exception) -> None:
+    async def _stop_in_fault(self, error: Exception) -> None:
         if not self.groups:
-            name = self.key or "default"
+            name = self._only_name()
             self.groups[name] = Group(name, on_change=self._changed)
         await asyncio.gather(*(group.fail(error) for group in self.groups.values()))
 
@@ -220,10 +234,13 @@ class Document:
         )
         self.groups = {**self.groups, **touched}
         self._plan, self._made = plan, made
+        for planned, exchange in itertools.chain.from_iterable(made.values()):
+            exchange.name = planned.name
         try:
             await self._reconcile(plan)
         except Exception as error:
-            await asyncio.gather(*(group.fail(error) for group in touched.values()))
+            self.running = ""
+            await asyncio.gather(*(group.give_up(error) for group in touched.values()))
             raise
         for name, group in touched.items():
             begin = start or (was_open and name not in had)
@@ -269,7 +286,6 @@ class Document:
             for wanted in exchanges:
                 if known[wanted]:
                     exchange = known[wanted].pop(0)
-                    exchange.name = wanted.name
                     change.kept += 1
                 else:
                     exchange = wanted.build(self._registry, self._services)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from types import TracebackType
 
 import stamina
 
@@ -179,36 +179,61 @@ class Exchange:
         `failed` is how a first try has ended already: the next one waits as after any other.
         Raises `FatalError` when the far end is away for longer than the limit.
         """
-        try:
+        outage = _Outage()
+
+        def waiting(error: Exception) -> bool | float:
+            """Whether to try again, and after how many seconds if the far end said so."""
+            if not isinstance(error, RetryableError):
+                return False
+            if self.statistics.degraded is None:
+                logger.warning("%s: %s; trying again", self.name, error)
+            self.statistics.waiting(component, str(error))
+            outage.goes_on(error, self.outage_limit_s)
+            return True if error.retry_after_s is None else error.retry_after_s
+
+        async with outage:
             async for attempt in stamina.retry_context(
-                partial(self._waiting, component),
-                attempts=None,
-                timeout=None,
-                wait_max=LONGEST_WAIT_S,
+                waiting, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
             ):
                 with attempt:
                     if failed is not None and attempt.num == 1:
                         raise failed
                     await action()
-        except RetryableError as error:
-            limit = f"away for more than outage_limit_s = {self.outage_limit_s:g} s"
-            raise FatalError(f"{error}; {limit}") from None
         self.statistics.recovered(component)
 
-    def _waiting(self, component: Source | Sink, error: Exception) -> bool | float:
-        """Whether to try again, and after how many seconds if the far end said so."""
-        if not isinstance(error, RetryableError):
-            return False
-        if self.statistics.degraded is None:
-            logger.warning("%s: %s; trying again", self.name, error)
-        since_s = self.statistics.waiting(component, str(error))
-        if self.outage_limit_s is not None:
-            left_s = since_s + self.outage_limit_s - time.time()
-            if left_s <= 0:
-                return False
-            if left_s < LONGEST_WAIT_S:
-                return min(left_s, error.retry_after_s or left_s)
-        return True if error.retry_after_s is None else error.retry_after_s
+
+class _Outage:
+    """Bounds how long a far end may be away, from the first failure; by a clock that never jumps.
+
+    Raises `FatalError` when it was away for longer.
+    """
+
+    def __init__(self) -> None:
+        self._timeout = asyncio.timeout(None)
+        self._began_s: float | None = None
+        self._told = ""
+
+    def goes_on(self, error: RetryableError, limit_s: float | None) -> None:
+        """One more try has failed."""
+        now_s = asyncio.get_running_loop().time()
+        if self._began_s is None:
+            self._began_s = now_s
+        self._told = f"{error}; away for more than outage_limit_s = {limit_s} s"
+        self._timeout.reschedule(None if limit_s is None else self._began_s + limit_s)
+
+    async def __aenter__(self) -> None:
+        await self._timeout.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            raise FatalError(self._told) from None
 
 
 async def _stop(component: Source | Sink) -> None:

@@ -50,7 +50,8 @@ class Group:
         self._opened_at_s = float("inf")
         self._replacing = False
         self._resume = False
-        self._wanted = self._aborting = False
+        self._wanted = False
+        """It is to stream: it was started, and is neither stopped nor being replaced since."""
         self._supervising: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
 
@@ -64,6 +65,7 @@ class Group:
     def start(self) -> None:
         """Begin to open every exchange: OPEN, then ON by itself. Raises `StateError`."""
         self._move(Trigger.START)
+        self.restarts = 0
         self._open()
 
     def stop(self) -> None:
@@ -71,18 +73,14 @@ class Group:
 
         Raises `StateError`.
         """
-        self._move(Trigger.STOP)
-        self._resume = self._wanted = False
-        for stream in self._streams:
-            stream.drain()
-        self._news.set()
+        self._close()
+        self._resume = False
 
     async def abort(self) -> None:
         """Give up what is in flight and go OFF. Raises `StateError`."""
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
         self._resume = self._replacing = self._wanted = False
-        self._aborting = True
         for stream in self._all_streams():
             stream.cancel()
         self._news.set()
@@ -104,6 +102,7 @@ class Group:
         self._cancel_restart()
         if allows(self._state, Trigger.STOP):
             self.stop()
+        self._resume = self._wanted = False
         await self.settled()
 
     # -- configuration ------------------------------------------------------------------------
@@ -111,36 +110,31 @@ class Group:
     async def release(self, kept: Sequence[Exchange]) -> None:
         """The first half of a new configuration: end every exchange that is not kept.
 
-        Those that are kept stream on.
+        Those that are kept stream on. Until `adopt` nothing starts by itself.
         """
         running = allows(self._state, Trigger.STOP)
-        resume = running or self.restart_at_s is not None
-        self._cancel_restart()
+        self._resume = running or self.restart_at_s is not None
         self._wanted = False
+        self._cancel_restart()
         keep = set(kept)
         staying = [stream for stream in self._streams if stream.exchange in keep]
-        if running and staying:
-            self._resume, self._replacing = resume, True
-            self._leaving = [stream for stream in self._streams if stream.exchange not in keep]
+        if running and staying and not self._has_failed():
+            self._replacing = True
+            self._leaving = [stream for stream in self._streams if stream not in staying]
             self._streams = staying
             self._move(Trigger.CONFIGURE)
-            await self._leave()
+            for stream in self._leaving:
+                stream.drain()
+            await asyncio.gather(*(stream.ended() for stream in self._leaving))
+            for stream in self._leaving:
+                if stream.failure is not None:
+                    logger.warning("%s failed as it left: %s", stream.exchange.name, stream.failure)
+            self._leaving = []
+            self._news.set()
         else:
             if running:
-                self.stop()
-            self._resume = resume
+                self._close()
             await self.settled()
-
-    async def _leave(self) -> None:
-        """End what the new configuration does not keep, after all that it received."""
-        for stream in self._leaving:
-            stream.drain()
-        await asyncio.gather(*(stream.ended() for stream in self._leaving))
-        for stream in self._leaving:
-            if stream.failure is not None:
-                name = stream.exchange.name
-                logger.error("group %s: %s ended badly: %s", self.name, name, stream.failure)
-        self._leaving = []
 
     async def adopt(self, exchanges: Sequence[Exchange], policy: Policy, *, start: bool) -> None:
         """The second half: have exactly these exchanges.
@@ -152,12 +146,11 @@ class Group:
         self.exchanges, self.policy = tuple(exchanges), policy
         for exchange in exchanges:
             exchange.outage_limit_s = policy.outage_limit_s
-        if self._replacing and self._state is State.OPEN:
+        if self._replacing:
             self._replacing, self._wanted = False, True
             self._streams += [self._stream(e) for e in exchanges if e not in known]
             self._news.set()
             return
-        self._replacing = False
         await self.settled()
         if exchanges:
             self._move(Trigger.CONFIGURE)
@@ -177,13 +170,25 @@ class Group:
         else:
             self._fail(Fault.of(error, self.name), error)
 
+    async def give_up(self, error: Exception) -> None:
+        """Have no exchanges, and come to rest in FAULT: there is nothing that they could do."""
+        await self.fail(error)
+        self.exchanges = ()
+
     # -- streaming ----------------------------------------------------------------------------
 
     def _open(self) -> None:
-        self._replacing = self._aborting = False
         self._wanted = True
+        self._opened_at_s = float("inf")
         self._streams = [self._stream(exchange) for exchange in self.exchanges]
         self._supervising = asyncio.create_task(self._supervise(), name=f"group {self.name}")
+
+    def _close(self) -> None:
+        self._move(Trigger.STOP)
+        self._replacing = self._wanted = False
+        for stream in self._streams:
+            stream.drain()
+        self._news.set()
 
     def _stream(self, exchange: Exchange) -> Stream:
         return Stream(exchange, self._news.set)
@@ -199,29 +204,33 @@ class Group:
             if stream.failure is not None:
                 place = self.exchanges.index(stream.exchange)
                 self._fail(Fault.of(stream.failure, self.name, place), stream.failure)
-                self._plan_restart()
+                if self._wanted:
+                    self._plan_restart()
                 return
         self._move(Trigger.CLOSED if self._state is State.CLOSE else Trigger.ABORT)
 
     def _is_busy(self) -> bool:
-        replacing = self._replacing and self._state is State.OPEN
-        return replacing or any(stream.phase is not Phase.ENDED for stream in self._all_streams())
+        phases = (stream.phase for stream in self._all_streams())
+        return self._replacing or any(phase is not Phase.ENDED for phase in phases)
 
     def _all_streams(self) -> tuple[Stream, ...]:
         """Those of the configuration, and those that a new one has not kept and that still end."""
         return (*self._streams, *self._leaving)
 
+    def _has_failed(self) -> bool:
+        return any(stream.failure for stream in self._streams)
+
     def _follow(self) -> None:
         """Draw the conclusions from the phases of the streams."""
         phases = {stream.phase for stream in self._streams}
-        if any(stream.failure for stream in self._streams):
+        if self._has_failed():
             self._replacing = False
             for stream in self._all_streams():
                 stream.cancel()
             return
-        if self._aborting:
+        if not self._wanted:
             return
-        if self._state is State.OPEN and not self._replacing and Phase.OPENING not in phases:
+        if self._state is State.OPEN and Phase.OPENING not in phases:
             self._opened_at_s = time.monotonic()
             self._move(Trigger.OPENED)
         if self._state is State.ON and phases <= {Phase.ENDING, Phase.ENDED}:
@@ -234,17 +243,12 @@ class Group:
         self._move(Trigger.FAILED)
 
     def _plan_restart(self) -> None:
-        """Start again after a while, unless somebody has asked for the end, or a new configuration.
-
-        That one starts the group by itself; it would wait for ever for the end of the old one.
-        """
-        if not self._wanted:
-            return
         policy = self.policy.restart
         if time.monotonic() - self._opened_at_s >= policy.longest_wait_s:
             self.restarts = 0
         if self.restarts < policy.attempts:
-            wait_s = min(policy.wait_s * 2**self.restarts, policy.longest_wait_s)
+            doubled = 2.0 ** min(self.restarts, 100)
+            wait_s = min(policy.wait_s * doubled, policy.longest_wait_s)
             self.restarts += 1
             self.restart_at_s = time.time() + wait_s
             self._restarting = asyncio.create_task(self._restart_after(wait_s))
@@ -253,7 +257,6 @@ class Group:
     async def _restart_after(self, wait_s: float) -> None:
         await asyncio.sleep(wait_s)
         self._restarting = None
-        self._opened_at_s = float("inf")
         self._move(Trigger.RESTARTED)
         self._open()
 

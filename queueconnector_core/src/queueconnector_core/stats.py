@@ -81,15 +81,10 @@ class Statistics:
         """
         return min(self._waits.values(), key=lambda wait: wait.time_s, default=None)
 
-    def waiting(self, component: object, reason: str) -> float:
-        """The far end of a component is away; keeps, and returns, the time when that began.
-
-        In seconds since the Unix epoch.
-        """
+    def waiting(self, component: object, reason: str) -> None:
+        """The far end of a component is away; keeps since when."""
         known = self._waits.get(id(component))
-        since_s = known.time_s if known else time.time()
-        self._waits[id(component)] = Failure(reason, since_s)
-        return since_s
+        self._waits[id(component)] = Failure(reason, known.time_s if known else time.time())
 
     def recovered(self, component: object) -> None:
         """The far end of a component is there again."""

@@ -40,11 +40,9 @@ def _source(follower: Follower) -> Iterator[str]:
 
 def _rejected(document: Document) -> Iterator[str]:
     if document.rejection is not None:
-        runs_on = "the former one runs on" if document.running else "nothing runs"
-        yield (
-            f"Configuration {document.owner} {document.rejection.version} is rejected, {runs_on}: "
-            f"{document.rejection.fault}"
-        )
+        runs_on = "the former one runs on" if document.is_used else "nothing runs"
+        named = f"{document.owner} {document.rejection.version}".rstrip()
+        yield f"Configuration {named} is rejected, {runs_on}: {document.rejection.fault}"
 
 
 def _group(group: Group) -> Iterator[str]:

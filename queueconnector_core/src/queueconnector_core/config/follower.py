@@ -21,7 +21,6 @@ from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.document import Document
 from queueconnector_core.errors import FatalError, RetryableError
 from queueconnector_core.merge import close
-from queueconnector_core.plan import Surroundings
 
 __all__ = ("Documents", "Follower")
 
@@ -36,9 +35,6 @@ class Documents(Protocol):
 
     def make_document(self, key: str | None, source: str) -> Document:
         """A document without groups."""
-
-    def surroundings(self, document: Document) -> Surroundings:
-        """What a text of the document is planned into."""
 
     def changed(self) -> None:
         """Tell the host that something about the source has changed."""
@@ -73,6 +69,8 @@ class Follower:
         self._reports: dict[str | None, ConfigReport] = {}
         self._last: dict[str | None, ConfigReport] = {}
         self._reports_wait = asyncio.Event()
+        self._told: set[str | None] = set()
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._following = self._spawn(self._follow())
         self._spawn(self._write_reports())
@@ -84,13 +82,14 @@ class Follower:
 
     async def close(self, *, retire: bool) -> None:
         """Stop to follow; `retire`: end what the source has configured, too."""
+        self._closed = True
         self.ended.set()
         self._following.cancel()
         for grace in self._graces.values():
             grace.cancel()
         await asyncio.wait((self._following,))
-        if retire:
-            await asyncio.gather(*(document.retire() for document in self.documents.values()))
+        if retire and (ends := [document.retire() for document in self.documents.values()]):
+            await asyncio.wait(ends)
         for task in tuple(self._tasks):
             task.cancel()
         if self._tasks:
@@ -114,13 +113,15 @@ class Follower:
     def retry(self, changed: Document) -> None:
         """Try rejected texts again: another document may have given up what they claim."""
         for document in self.documents.values():
-            if document is not changed and document.rejection and document.rejection.text:
-                self._offer(document, document.rejection.text, again=True)
+            rejection = document.rejection
+            if rejection and rejection.text and document is not changed and not self._closed:
+                self._offer(document, rejection.text, again=True)
 
     # -- following ----------------------------------------------------------------------------
 
     async def _follow(self) -> None:
         events = self._source.follow()
+        self._told.clear()
         try:
             async for event in events:
                 self._take(event)
@@ -148,17 +149,21 @@ class Follower:
                 logger.info("configuration source %s can be read again", self.name)
             self.problem = None
             self.synced.set()
+            self._remove_untold()
         self._connector.changed()
 
     def _update(self, update: ConfigUpdate) -> None:
         if grace := self._graces.pop(update.key, None):
             grace.cancel()
+        self._told.add(update.key)
         if update.text is not None:
             document = self.documents.get(update.key)
             if document is None:
                 document = self._connector.make_document(update.key, self.name)
                 self.documents[update.key] = document
-            document.seen, document.gone = update.version, False
+            elif document.seen == update.version and not document.gone:
+                return
+            document.seen = update.version
             self._offer(document, update.text)
         elif update.grace_s > 0:
             logger.warning(
@@ -172,40 +177,48 @@ class Follower:
 
     def _offer(self, document: Document, text: str, *, again: bool = False) -> None:
         try:
-            applied = document.offer(
-                text,
-                document.seen,
-                self._connector.surroundings(document),
-                start=self._descriptor.start,
-            )
+            applied = document.offer(text, document.seen, start=self._descriptor.start)
         except Exception as error:  # noqa: BLE001 - a text may do no harm, whatever stands in it
             if not again:
                 document.reject(text, error)
-                self._spawn(self._stop_rejected(document, error))
+                self._spawn(self._stop_rejected(document))
         else:
             self._spawn(self._watch(document, applied))
 
     async def _watch(self, document: Document, applied: asyncio.Future[None]) -> None:
         try:
             await applied
-        except Exception as error:  # noqa: BLE001 - the document keeps and logs it
-            await self._stop_rejected(document, error)
+        except Exception:  # noqa: BLE001 - the document keeps and logs it
+            await self._stop_rejected(document)
 
-    async def _stop_rejected(self, document: Document, error: Exception) -> None:
+    async def _stop_rejected(self, document: Document) -> None:
         """Where a text cannot be used: FAULT when nothing else runs, or the policy says so."""
-        await document.settled()
-        superseded = document.rejection is None or document.gone
-        if not superseded and (self._descriptor.invalid == "fault" or not document.running):
-            await document.fail(error)
+        rejection = document.rejection
+        if self._descriptor.invalid == "keep":
+            await document.settled()
+            if document.is_used:
+                return
+        if rejection is not None and document.rejection is rejection:
+            await document.fail(rejection.error)
 
     def _remove(self, key: str | None) -> None:
         document = self.documents.get(key)
         if document is not None and not document.gone:
             self._graces.pop(key, None)
-            self._spawn(self._retire(key, document))
+            self._spawn(self._forget(key, document, document.retire()))
 
-    async def _retire(self, key: str | None, document: Document) -> None:
-        await document.retire()
+    def _remove_untold(self) -> None:
+        """A source that was asked anew told everything that it has: the others are gone."""
+        for key in self.documents.keys() - self._told:
+            if key not in self._graces:
+                self._remove(key)
+
+    async def _forget(
+        self, key: str | None, document: Document, retired: asyncio.Future[None]
+    ) -> None:
+        await asyncio.wait((retired,))
+        if retired.exception() is not None:
+            return  # it stands in FAULT, with the reason
         if document.gone and self.documents.get(key) is document:
             del self.documents[key]
             gone = attrs.evolve(document.report(), state=None, groups={}, fault=None)
@@ -222,7 +235,8 @@ class Follower:
             await self._reports_wait.wait()
             self._reports_wait.clear()
             while self._reports:
-                key, report = self._reports.popitem()
+                key = next(iter(self._reports))
+                report = self._reports.pop(key)
                 try:
                     await self._source.report(report)
                     wait_s = 0.1
@@ -242,10 +256,5 @@ class Follower:
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(coroutine, name=f"configuration source {self.name}")
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._tasks.discard)
         return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("configuration source %s: %s", self.name, error, exc_info=error)
