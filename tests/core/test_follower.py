@@ -633,7 +633,7 @@ async def test_a_source_may_be_followed_again_under_its_name_but_not_twice(world
     await world.are(a=ON)
 
 
-@pytest.mark.parametrize("name", ["configuration"])
+@pytest.mark.parametrize("name", ["by the host"])
 async def test_no_source_takes_the_name_of_the_hosts_own_document(world: World, name: str) -> None:
     with pytest.raises(ConfigError, match="followed already"):
         world.follow(name)
