@@ -50,7 +50,7 @@ def scattered(number: int, first: float) -> dict[str, Any]:
     names = [f"a{number}_{part}" for part in range(PER_EXCHANGE)]
     values = [first + part for part in range(PER_EXCHANGE)]
     if number % 2:
-        source = {"type": "InMemorySource", "data": [{"v": values}]}
+        source: dict[str, Any] = {"type": "InMemorySource", "data": [{"v": values}]}
         picks = [
             {"attribute_name": name, "dtype": "float64", "path": f"v[{part}]"}
             for part, name in enumerate(names)
