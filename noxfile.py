@@ -89,7 +89,10 @@ def reference(session: nox.Session) -> None:
 def model(session: nox.Session) -> None:
     """Random sequences on the real device, for minutes; the short form is one of the tests."""
     number = {"QUEUECONNECTOR_SEQUENCES": os.environ.get("QUEUECONNECTOR_SEQUENCES", "200")}
-    session.run(tool("pytest"), "tests/device/test_model.py", *session.posargs, env=number)
+    for_long = ("-o", "faulthandler_timeout=0")
+    session.run(
+        tool("pytest"), "tests/device/test_model.py", *for_long, *session.posargs, env=number
+    )
 
 
 @nox.session

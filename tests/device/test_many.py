@@ -22,7 +22,7 @@ from tests.device.conftest import ConnectorServer
 
 LARGEST = int(os.environ.get("QUEUECONNECTOR_MANY", "1000"))
 SIZES = tuple(size for size in (100, 300, 1000, 3000) if size <= LARGEST)
-ROUNDS = {100: 5, 300: 3}
+ROUNDS = {100: 4, 300: 1}
 PER_EXCHANGE = 5
 RATIO = 1.5
 """The time for each of a thousand attributes may be so many times that for each of a hundred."""
