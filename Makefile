@@ -9,7 +9,7 @@ READY := .venv/.ready
 PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types test isolation docs reference fuzz bench demo dist constraints clean
+.PHONY: help setup lint types test isolation docs reference model fuzz bench demo dist constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ reference: $(READY) ## write the JSON schema and the page of components anew
 
 matrix: $(READY) ## every source with every sink, dtype, shape and encoding (minutes)
 	.venv/bin/python -m tests.matrix --product
+
+model: $(READY) ## 200 random sequences on the real device against the table of states (minutes)
+	$(NOX) model -- $(ARGS)
 
 fuzz: $(READY) ## hostile messages and configurations, for ten minutes (ARGS="--minutes 1")
 	$(NOX) fuzz -- $(ARGS)

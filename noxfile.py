@@ -6,6 +6,7 @@ made only where they are the point: by the tests in `tests/packaging`.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -90,6 +91,16 @@ def reference(session: nox.Session) -> None:
     """The JSON schema and the page of all components, written into the documentation."""
     session.run(tool("python"), "tools/write_schema.py")
     session.run(tool("python"), "tools/write_components.py")
+
+
+@nox.session
+def model(session: nox.Session) -> None:
+    """Random sequences on the real device, for minutes; the short form is one of the tests."""
+    number = {"QUEUECONNECTOR_SEQUENCES": os.environ.get("QUEUECONNECTOR_SEQUENCES", "200")}
+    for_long = ("-o", "faulthandler_timeout=0")
+    session.run(
+        tool("pytest"), "tests/device/test_model.py", *for_long, *session.posargs, env=number
+    )
 
 
 @nox.session

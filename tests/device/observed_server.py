@@ -23,7 +23,7 @@ def resident_kb() -> int:
 class SDPQueueConnector(device.SDPQueueConnector):
     """The device under test; the name is that of the class, so that Tango sees no difference."""
 
-    @command(dtype_out=str)
+    @command(dtype_out=str)  # type: ignore[untyped-decorator]
     def Inventory(self) -> str:  # noqa: N802
         """Tasks, threads, attributes and subscriptions, as JSON."""
         gc.collect()

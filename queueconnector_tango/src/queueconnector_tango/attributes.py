@@ -166,6 +166,8 @@ class LocalAttributes:
             coming = [attr for key, attr in wanted.items() if key not in self._attributes]
             for attribute in coming:
                 self._add(attribute)
+                # A thousand take half a second, in which what streams must not stand still.
+                await asyncio.sleep(0)
             for key, attribute in wanted.items():
                 self._attributes[key].owner = owner
                 if key in self._inherited:
@@ -230,10 +232,12 @@ class LocalAttributes:
             attribute.open = False
         if leaving:
             await asyncio.sleep(GATE_S)
-        for attribute in leaving:
+        # The newest first: Tango renumbers all that stand behind one that goes.
+        for attribute in reversed(leaving):
             self._surface.remove_local(attribute)
             del self._attributes[attribute.name.casefold()]
             self._removed.add(attribute.name.casefold())
+            await asyncio.sleep(0)
 
     async def _wake(self, names: Sequence[str]) -> None:
         known = [name for name in names if name.casefold() in self._removed]
