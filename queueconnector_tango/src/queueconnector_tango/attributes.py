@@ -68,9 +68,10 @@ class LocalAttribute:
             return Snapshot(empty_value(self.claim.spec), time_s, quality)
         return Snapshot(self._encode(value), time_s, quality)
 
-    def take_written(self, value: Any) -> None:
+    def take_written(self, value: Any) -> Snapshot:
         """Hold what a client has written, which Tango has checked; in any thread."""
-        self.snapshot = Snapshot(value, time.time(), Quality.VALID)
+        self.snapshot = written = Snapshot(value, time.time(), Quality.VALID)
+        return written
 
 
 class AttributeSurface(Protocol):

@@ -53,6 +53,9 @@ rest goes on, and shows in State and Status."""
 SHUTDOWN_TIMEOUT_S = 5.0
 """A device that goes delivers what it has received for so long, then gives up the rest."""
 
+VERBOSE: Final = 5
+"""From `-v5` on Tango prints what its loggers are given."""
+
 DATABASE: Final = "database"
 """The name of the configuration source that `exchanges_config_path` and `Monitor` set."""
 
@@ -116,9 +119,10 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         self._shown_status: str | None = None
         self._loop_thread = LoopThread()
         self.set_state(tango.DevState.INIT)
+        traced = tango.Util.instance().get_trace_level() >= VERBOSE
+        self._log = DeviceLog(self.get_logger(), hand_over=not traced)
         try:
             super().init_device()
-            self._log = DeviceLog(self.get_logger())
             for name in ("State", "Status"):
                 self.set_change_event(name, True, False)
             self._wait_for(self._begin())

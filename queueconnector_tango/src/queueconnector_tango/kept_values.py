@@ -51,6 +51,7 @@ class KeptValues:
         self._path = path
         self._written: dict[str, Snapshot] = {}
         self._entries: dict[str, dict[str, Any]] = {} if path is None else _read(path)
+        self._failed = False
 
     def restored(self, claim: AttributeClaim) -> Snapshot | None:
         """What an attribute of this definition held; told once. None: nothing is known."""
@@ -79,20 +80,28 @@ class KeptValues:
         try:
             _replace(self._path, msgspec.msgpack.encode(document, enc_hook=_encode))
         except OSError as error:
-            logger.warning("last values cannot be kept in %s: %s", self._path, error)
+            if not self._failed:
+                logger.warning("last values cannot be kept in %s: %s", self._path, error)
+            self._failed = True
         else:
-            self._written = snapshots
+            self._written, self._failed = snapshots, False
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         document = msgspec.msgpack.decode(path.read_bytes(), ext_hook=_decode)
-        return dict(document["attributes"]) if document["version"] == VERSION else {}
+        return _entries(document)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, msgspec.DecodeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever stands in there: the device goes on
         logger.warning("last values in %s cannot be read: %s", path, error)
         return {}
+
+
+def _entries(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    if document["version"] != VERSION:
+        raise ValueError(f"found version {document['version']!r}, allowed: {VERSION}")
+    return {str(name): dict(entry) for name, entry in document["attributes"].items()}
 
 
 def _definition(claim: AttributeClaim) -> str:

@@ -38,9 +38,12 @@ class TangoLogger(Protocol):
 
 
 class DeviceLog(logging.Handler):
-    """Hands every message over to a Tango logger until it is closed, and follows its level."""
+    """Hands every message over to a Tango logger until it is closed, and follows its level.
 
-    def __init__(self, tango_logger: TangoLogger) -> None:
+    Not with `hand_over=False`, for a Tango logger that prints what it is given.
+    """
+
+    def __init__(self, tango_logger: TangoLogger, *, hand_over: bool = True) -> None:
         super().__init__()
         self._tango_logger = tango_logger
         self._methods: dict[int, Callable[[str], None]] = {
@@ -53,7 +56,8 @@ class DeviceLog(logging.Handler):
         root = logging.getLogger()
         self._level = TANGO_LEVELS.get(root.level, TANGO_LEVELS[logging.INFO])
         tango_logger.set_level(self._level)
-        root.addHandler(self)
+        if hand_over:
+            root.addHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one message on."""

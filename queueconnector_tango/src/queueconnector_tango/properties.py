@@ -67,7 +67,14 @@ class FixedAttribute:
             "SPECTRUM": [self.max_dim_x],
             "IMAGE": [self.max_dim_y, self.max_dim_x],
         }
-        return DataSpec.of(self.data_type, shapes[self.data_format])
+        try:
+            return DataSpec.of(self.data_type, shapes[self.data_format])
+        except ConfigError as error:
+            options = {"dtype": "data_type", "shape": "data_format"}
+            raise ConfigError(
+                attrs.evolve(problem, path=options.get(problem.path, problem.path))
+                for problem in error.problems
+            ) from None
 
     def check(self) -> None:
         """Raise `ConfigError` with every problem that Tango would have with it."""

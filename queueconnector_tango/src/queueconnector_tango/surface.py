@@ -21,6 +21,7 @@ from queueconnector_core.record import Quality
 from queueconnector_tango._proxy import describe, wake_subscribers
 from queueconnector_tango.attributes import LocalAttribute
 from queueconnector_tango.dtypes import max_dimensions, tango_type
+from queueconnector_tango.kept_values import Snapshot
 
 __all__ = ("DeviceSurface", "ATTRIBUTE_REMOVED")
 
@@ -49,12 +50,12 @@ class DeviceSurface:
         """Make the attribute exist, with change events that are pushed by `push_local`."""
 
         def read(_device: Device, _attribute: tango.Attribute) -> tuple[Any, ...]:
-            return _in_parts(local)
+            return _in_parts(local, local.snapshot)
 
         def write(_device: Device, written: tango.WAttribute) -> None:
             # Readers see it when the client's call returns; subscribers hear it from the loop.
-            local.take_written(written.get_write_value())
-            self._in_loop(lambda: self.push_local(local))
+            snapshot = local.take_written(written.get_write_value())
+            self._in_loop(lambda: self._push(local, snapshot))
 
         def is_allowed(_device: Device, _request: tango.AttReqType) -> bool:
             return local.open
@@ -89,8 +90,11 @@ class DeviceSurface:
 
     def push_local(self, local: LocalAttribute) -> None:
         """Send what the attribute holds; raises `RecordError` when Tango refuses it."""
+        self._push(local, local.snapshot)
+
+    def _push(self, local: LocalAttribute, snapshot: Snapshot) -> None:
         try:
-            self._device.push_change_event(local.name, *_in_parts(local))
+            self._device.push_change_event(local.name, *_in_parts(local, snapshot))
         except tango.DevFailed as error:
             raise RecordError(describe(error)) from None
         except (TypeError, ValueError, OverflowError) as error:
@@ -114,8 +118,7 @@ class DeviceSurface:
         await wake_subscribers(admin, self._device.get_name(), list(names))
 
 
-def _in_parts(local: LocalAttribute) -> tuple[Any, ...]:
+def _in_parts(local: LocalAttribute, held: Snapshot) -> tuple[Any, ...]:
     """Value (label and octets: two parts), time and quality, as PyTango takes them."""
-    held = local.snapshot
     value = held.value if local.claim.spec.is_bytes else (held.value,)
     return (*value, held.time_s, _QUALITIES[held.quality])

@@ -86,9 +86,11 @@ class ConfigSource(Protocol):
     def follow(self) -> AsyncIterator[ConfigEvent]:
         """The documents that are there, `Synced`, and then every change until it is closed.
 
-        Is entered once. An outage is told (`Unavailable`) and outlasted, with a growing wait;
-        afterwards the changes since are told, the last text of each document being enough, then
-        `Synced`. A source that cannot change may end. `aclose` may come at any await.
+        One runs at a time; after one that raised, Reset enters another, from the beginning: what
+        that does not tell before `Synced` is gone. An outage is told (`Unavailable`) and outlasted,
+        with a growing wait; afterwards the changes since are told, the last text of each document
+        being enough, then `Synced`. A source that cannot change may end. `aclose` may come at any
+        await.
         """
 
     async def report(self, report: ConfigReport) -> None:
