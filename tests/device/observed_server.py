@@ -23,7 +23,7 @@ def resident_kb() -> int:
 class SDPQueueConnector(device.SDPQueueConnector):
     """The device under test; the name is that of the class, so that Tango sees no difference."""
 
-    @command(dtype_out=str)  # type: ignore[untyped-decorator]
+    @command(dtype_out=str)
     def Inventory(self) -> str:  # noqa: N802
         """Tasks, threads, attributes and subscriptions, as JSON."""
         gc.collect()
@@ -41,7 +41,7 @@ class SDPQueueConnector(device.SDPQueueConnector):
                 "threads": threads,
                 "all_threads": len(list(Path("/proc/self/task").iterdir())),
                 "attributes": sorted(attribute.get_name() for attribute in names),
-                "kept": sorted(self._attributes.names),
+                "kept": sorted(self._session.attributes.names),
                 "subscriptions": subscriptions,
                 "files": len(list(Path("/proc/self/fd").iterdir())),
                 "resident_kb": resident_kb(),

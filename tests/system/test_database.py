@@ -309,11 +309,22 @@ def test_what_the_device_writes_does_not_come_back_to_it(
     before = database.revision()
     database.configure("g", counting("a"), counting("b"))
     has(connector, "a", "b")
-    stands(connector, g="ON")
+    wait_until(lambda: "1 exchanges new" in last_applied(connector, "g"), 10, "the result")
     database.waits_for_state("g", "ON")
-    # One write is the test's; the others are the states of the way: OPEN, ON.
-    assert database.revision() - before <= 3
-    assert connector.process.output().count(": applied at") == 2
+    # One write is the test's; the others are the states of the way: OPEN, ON, and ON once more,
+    # for the version that is now in use.
+    assert database.revision() - before <= 4
+    written = database.details(f"{BELOW}g/state")["mod_revision"]
+    database.configure("other", counting("c"))
+    database.waits_for_state("other", "ON")
+    assert database.details(f"{BELOW}g/state")["mod_revision"] == written
+    assert connector.process.output().count("/g: applied at") == 2
+
+
+def last_applied(connector: Connector, group: str) -> str:
+    """The line of Status about the last text of a group."""
+    lines = connector.proxy().status().splitlines()
+    return next((line for line in lines if line.startswith("Conf") and f"/{group} " in line), "")
 
 
 def test_the_device_starts_without_its_database_and_follows_it_when_it_is_there(

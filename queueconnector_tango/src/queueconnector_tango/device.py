@@ -1,7 +1,7 @@
-"""The Tango device SDPQueueConnector: commands, properties and states of a connector.
+"""The Tango device SDPQueueConnector: its properties and commands, its state and status.
 
-Threads. The device is synchronous; the connector lives in an event loop in a thread of its own.
-Each rule was measured; without it the server serves wrong values, stalls or crashes.
+Threads. The device is synchronous; what it does (`session`) lives in an event loop in a thread of
+its own. Each rule was measured; without it the server serves wrong values, stalls or crashes.
 
 * Whoever waits for the loop in a Tango thread gives the device's monitor back meanwhile
   (`AutoTangoAllowThreads`); else the loop's next push waits for the command that waits for it.
@@ -10,31 +10,22 @@ Each rule was measured; without it the server serves wrong values, stalls or cra
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from concurrent.futures import Future
-from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import tango
 from tango.server import Device, command, device_property
 
-from queueconnector_core.component import Services
-from queueconnector_core.connector import Connector
-from queueconnector_core.discovery import discover
-from queueconnector_core.errors import ConfigError, Problem, StateError
-from queueconnector_core.registry import Registry
+from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
-from queueconnector_tango import properties
 from queueconnector_tango._proxy import describe
-from queueconnector_tango.attributes import LocalAttributes
 from queueconnector_tango.dtypes import as_latin_1, decode_text
-from queueconnector_tango.host import AttributeHost
-from queueconnector_tango.kept_values import KeptValues
 from queueconnector_tango.logs import DeviceLog
-from queueconnector_tango.loop_thread import LoopThread, log_failure
+from queueconnector_tango.loop_thread import LoopThread
+from queueconnector_tango.properties import DeviceProperties
+from queueconnector_tango.session import DeviceSession
 from queueconnector_tango.surface import DeviceSurface
 
 __all__ = ("SDPQueueConnector",)
@@ -43,25 +34,17 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-REFRESH_PERIOD_S = 1.0
-"""The counters in Status, and the file of last values, are brought up to date so often."""
-
-COMMAND_WAIT_S = 2.0
-"""A command waits so long for what it began, then returns: a client waits for 3 s by default. The
-rest goes on, and shows in State and Status."""
-
-SHUTDOWN_TIMEOUT_S = 5.0
-"""A device that goes delivers what it has received for so long, then gives up the rest."""
-
 VERBOSE: Final = 5
 """From `-v5` on Tango prints what its loggers are given."""
-
-DATABASE: Final = "database"
-"""The name of the configuration source that `exchanges_config_path` and `Monitor` set."""
 
 CONFIG_ERROR: Final = "QueueConnector_ConfigError"
 STATE_ERROR: Final = "QueueConnector_StateError"
 INTERNAL_ERROR: Final = "QueueConnector_InternalError"
+
+
+def _text_property(doc: str) -> Any:
+    """A property of one text, however many lines it was entered in."""
+    return device_property(dtype=(str,), default_value=[], doc=doc)
 
 
 class SDPQueueConnector(Device):  # type: ignore[misc]
@@ -71,9 +54,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     It is configured by a database, by properties, or by command.
     """
 
-    exchanges_json = device_property(
-        dtype=str, default_value="", doc="The configuration that the device starts with, as JSON."
-    )
+    exchanges_json = _text_property("The configuration that the device starts with, as JSON.")
     exchanges_config_path = device_property(
         dtype=str,
         default_value="",
@@ -84,16 +65,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     subarray_id = device_property(
         dtype=str, default_value="", doc="What {} in exchanges_config_path stands for."
     )
-    config_sources = device_property(
-        dtype=str,
-        default_value="",
-        doc="More configuration sources to follow: a JSON list of objects, each with a type.",
+    config_sources = _text_property(
+        "More configuration sources to follow: a JSON list of objects, each with a type."
     )
-    attributes = device_property(
-        dtype=str,
-        default_value="",
-        doc="Attributes that the device always has: a JSON list of objects with name, data_type, "
-        "data_format (SCALAR, SPECTRUM, IMAGE), writeable, max_dim_x, max_dim_y.",
+    attributes = _text_property(
+        "Attributes that the device always has: a JSON list of objects with name, data_type, "
+        "data_format (SCALAR, SPECTRUM, IMAGE), writeable, max_dim_x, max_dim_y."
     )
     autostart = device_property(
         dtype=bool, default_value=False, doc="Start what exchanges_json configures."
@@ -113,98 +90,44 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
 
     def init_device(self) -> None:
         """Read the properties and configure; a problem ends in FAULT, never in a dead server."""
-        self._fault: str | None = None
-        self._serves = False
-        self._shown_state = State.INIT
-        self._shown_status: str | None = None
         self._loop_thread = LoopThread()
         self.set_state(tango.DevState.INIT)
         traced = tango.Util.instance().get_trace_level() >= VERBOSE
         self._log = DeviceLog(self.get_logger(), hand_over=not traced)
+        surface = DeviceSurface(self, self._loop_thread.loop.call_soon_threadsafe)
         try:
             super().init_device()
             for name in ("State", "Status"):
                 self.set_change_event(name, True, False)
-            self._wait_for(self._begin())
+            self._session = DeviceSession(self.get_name(), self._read_properties(), self, surface)
+            self._wait_for(self._session.begin())
         except Exception as error:
             # A server that dies at its start tells nobody why.
             logger.exception("initialisation failed")
-            self._fault = f"Initialisation failed: {type(error).__name__}: {error}"
-            self._show_state(State.FAULT)
-            self.set_status(as_latin_1(self._fault))
+            self.show_state(State.FAULT)
+            self.show_status(f"Initialisation failed: {type(error).__name__}: {error}")
 
-    async def _begin(self) -> None:
-        # Whoever subscribed before `Init` hears that, too.
-        self._show_state(State.INIT)
-        self._tasks: list[asyncio.Task[None]] = []
-        self._commands: set[asyncio.Task[None]] = set()
-        self._showing: asyncio.Handle | None = None
-        self._kept = KeptValues(Path(self.state_file) if self.state_file.strip() else None)
-        surface = DeviceSurface(self, self._loop_thread.loop.call_soon_threadsafe)
-        self._attributes = LocalAttributes(surface, self._kept)
-        plugins = discover()
-        for broken in plugins.broken:
-            logger.warning("%s %s: %s", broken.distribution, broken.version, broken.error)
-        self._registry = plugins.registry
-        services = Services({AttributeHost: self._attributes})
-        self._connector = Connector(plugins.registry, services, self._changed, name=self.get_name())
-        self._use_properties(plugins.registry)
-        self._publish()
-        if self.exchanges_json.strip() and not self.exchanges_config_path.strip():
-            try:
-                await self._connector.configure(self.exchanges_json, start=self.autostart)
-            except ConfigError as error:
-                await self._connector.fail(error.under("exchanges_json"))
-        self._serves = True
-        self._tasks += [
-            asyncio.create_task(self._refresh()),
-            asyncio.create_task(self._attributes.disown()),
-        ]
-
-    def _use_properties(self, registry: Registry) -> None:
-        """Do what the properties but exchanges_json say; what is wrong is told, the rest used."""
-        problems: list[Problem] = []
-
-        def tried(action: Callable[[], object]) -> None:
-            try:
-                action()
-            except ConfigError as error:
-                problems.extend(error.problems)
-
-        tried(lambda: self._hide_commands(properties.hidden_commands(self.commands)))
-        read_fixed = properties.read_fixed_attributes
-        tried(lambda: self._attributes.declare(read_fixed(self.attributes, registry)))
-        self._attributes.inherit()
-        tried(lambda: self._follow_all(registry))
-        if self.exchanges_config_path.strip():
-            tried(lambda: self._follow_path(self.exchanges_config_path))
-        if problems:
-            text = f"The device properties cannot be used:\n{ConfigError(problems)}"
-            logger.error("%s", text)
-            self._fault = text
-
-    def _hide_commands(self, names: Sequence[str]) -> None:
-        for name in names:
-            with contextlib.suppress(tango.DevFailed):  # gone already, at a second initialisation
-                self.remove_command(name, False, False)
-
-    def _follow_all(self, registry: Registry) -> None:
-        sources = properties.read_config_sources(self.config_sources, registry)
-        for index, descriptor in enumerate(sources):
-            self._connector.follow(f"config_sources[{index}]", descriptor)
-
-    def _follow_path(self, path: str) -> None:
-        try:
-            source = properties.database_source(path.strip(), self.subarray_id, self._registry)
-            self._connector.follow(DATABASE, source)
-        except ConfigError as error:
-            raise error.under("exchanges_config_path") from None
+    def _read_properties(self) -> DeviceProperties:
+        return DeviceProperties(
+            exchanges_json="\n".join(self.exchanges_json),
+            exchanges_config_path=self.exchanges_config_path.strip(),
+            subarray_id=self.subarray_id,
+            config_sources="\n".join(self.config_sources),
+            attributes="\n".join(self.attributes),
+            autostart=self.autostart,
+            commands=self.commands,
+            state_file=self.state_file,
+        )
 
     def delete_device(self) -> None:
         """Stop everything within a bounded time and remove the dynamic attributes."""
-        self._serves = False
         try:
-            self._wait_for(self._end())
+            self._wait_for(self._session.end())
+            # A device that is restarted inherits attributes whose read methods are gone.
+            self._wait_for(self._session.attributes.close())
+        except tango.DevFailed as error:
+            # When the whole server restarts Tango has forgotten the device already.
+            logger.debug("attributes were not removed: %s", describe(error))
         except Exception:
             logger.exception("the connector did not end in order")
         try:
@@ -214,23 +137,30 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         self._log.close()
         super().delete_device()
 
-    async def _end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        try:
-            async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
-                await self._connector.shut_down()
-        except TimeoutError:
-            logger.warning("not all was delivered within %s s", SHUTDOWN_TIMEOUT_S)
-            with contextlib.suppress(StateError):
-                await self._connector.abort()
-        await asyncio.to_thread(self._kept.write, self._attributes.held())
-        try:
-            # A device that is restarted inherits attributes whose read methods are gone.
-            await self._attributes.close()
-        except tango.DevFailed as error:
-            # When the whole server restarts Tango has forgotten the device already.
-            logger.debug("attributes were not removed: %s", describe(error))
+    # -- what the session shows: see DeviceView -----------------------------------------------
+
+    def show_state(self, state: State) -> None:
+        """Show a state, and send it as an event."""
+        value = tango.DevState.names[state.value]
+        with tango.AutoTangoMonitor(self):
+            self.set_state(value)
+        self.push_change_event("State", value)
+
+    def show_status(self, text: str) -> None:
+        """Show a status, and send it as an event."""
+        with tango.AutoTangoMonitor(self):
+            self.set_status(as_latin_1(text))
+        self.push_change_event("Status", as_latin_1(text))
+
+    def hide_commands(self, names: Sequence[str]) -> None:
+        """Have these commands no longer."""
+        for name in names:
+            with contextlib.suppress(tango.DevFailed):  # gone already, at a second initialisation
+                self.remove_command(name, False, False)
+
+    def refreshed(self) -> None:
+        """Take over the level of the log that was set in Tango."""
+        self._log.follow_level()
 
     # -- commands ---------------------------------------------------------------------------
 
@@ -242,11 +172,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     def Configure(self, configuration: str) -> None:  # noqa: N802
         """Replace the configuration. A wrong one is refused as a whole; what runs goes on."""
         text = decode_text(configuration, "utf-8")
-        if text.lstrip().startswith("/"):
-            logger.warning("Configure with a path is deprecated; use Monitor")
-            self._carry_out("Configure", lambda: self._monitor(text))
-        else:
-            self._carry_out("Configure", lambda: self._configure(text))
+        self._carry_out("Configure", lambda: self._session.configure(text))
 
     @command(
         dtype_in=str,
@@ -254,75 +180,43 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     )
     def Monitor(self, path: str) -> None:  # noqa: N802
         """Follow a path of the configuration database, instead of the one followed before."""
-        self._carry_out("Monitor", lambda: self._monitor(decode_text(path, "utf-8")))
+        self._carry_out("Monitor", lambda: self._session.monitor(decode_text(path, "utf-8")))
 
     @command(dtype_out=bool)
     def IsMonitoringDB(self) -> bool:  # noqa: N802
         """Whether the configuration follows a path of the configuration database."""
-        return DATABASE in self._connector.followers
+        return self._session.is_monitoring
 
     @command
     def Start(self) -> None:  # noqa: N802
         """Begin to stream: OPEN, then ON by itself."""
-        self._carry_out("Start", self._connector.start)
+        self._carry_out("Start", self._session.connector.start)
 
     @command
     def Stop(self) -> None:  # noqa: N802
         """Deliver what was received and disconnect: CLOSE, then OFF by itself."""
-        self._carry_out("Stop", self._connector.stop)
+        self._carry_out("Stop", self._session.connector.stop)
 
     @command
     def Standby(self) -> None:  # noqa: N802
         """Forget the configuration; only when OFF."""
-        self._carry_out("Standby", self._connector.standby)
+        self._carry_out("Standby", self._session.connector.standby)
 
     @command
     def Abort(self) -> None:  # noqa: N802
         """Disconnect at once; what was not delivered yet is given up and counted as dropped."""
-        self._carry_out("Abort", self._connector.abort)
+        self._carry_out("Abort", self._session.connector.abort)
 
     @command
     def Reset(self) -> None:  # noqa: N802
         """Leave FAULT."""
-        self._carry_out("Reset", self._reset)
-
-    async def _configure(self, configuration: str) -> None:
-        await self._connector.configure(configuration)
-        self._fault = None
-
-    async def _monitor(self, path: str) -> None:
-        if path.strip() and not path.lstrip().startswith("/"):
-            raise ConfigError.at("", f"found {path!r}; a path begins with a slash")
-        before = self._connector.followers.get(DATABASE)
-        if path.strip():
-            # Refused before what runs is touched.
-            properties.database_source(path.strip(), self.subarray_id, self._registry)
-        if before is not None:
-            await self._connector.unfollow(DATABASE)
-        if path.strip():
-            self._follow_path(path)
-        self._fault = None
-
-    async def _reset(self) -> None:
-        fault, self._fault = self._fault, None
-        # The device itself has left FAULT; its groups need not have been there.
-        with contextlib.nullcontext() if fault is None else contextlib.suppress(StateError):
-            await self._connector.reset()
+        self._carry_out("Reset", self._session.reset)
 
     def _carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
-        """Do it in the loop, and tell Tango what went wrong; what takes long goes on behind."""
-
-        async def act() -> None:
-            if self._fault is not None and name not in {"Configure", "Monitor", "Reset"}:
-                raise StateError(
-                    f"{name} is not allowed in state FAULT; allowed: Configure, Monitor, Reset"
-                )
-            await action()
-            self._publish()
-
+        """Do it in the loop, and tell Tango what went wrong."""
         try:
-            self._check_serves(name)
-            self._wait_for(self._begin_to(name, act()))
+            self._session.check_serves(name)
+            self._wait_for(self._session.carry_out(name, action))
         except ConfigError as error:
             self._throw(CONFIG_ERROR, str(error), name)
         except StateError as error:
@@ -331,74 +225,12 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             logger.exception("%s failed", name)
             self._throw(INTERNAL_ERROR, f"{type(error).__name__}: {error}", name)
 
-    def _check_serves(self, name: str) -> None:
-        """While it is initialised, or ends, other clients' commands would be lost half-way."""
-        if not self._serves:
-            state = self._shown_state.value
-            raise StateError(f"{name} is not allowed in state {state} now; allowed: only Init")
-
-    async def _begin_to(self, name: str, action: Coroutine[None, None, None]) -> None:
-        """Wait for an action for a while; it goes on in any case."""
-        task = asyncio.create_task(action, name=name)
-        self._commands.add(task)
-        task.add_done_callback(self._commands.discard)
-        await asyncio.wait((task,), timeout=COMMAND_WAIT_S)
-        if task.done():
-            task.result()
-        else:
-            task.add_done_callback(log_failure)
-
     def _throw(self, reason: str, text: str, origin: str) -> NoReturn:
         tango.Except.throw_exception(reason, text, f"SDPQueueConnector.{origin}")
         raise AssertionError("throw_exception returned")
 
     def _wait_for(self, coroutine: Coroutine[None, None, T]) -> T:
         """Wait in a Tango thread for the loop, with the device's monitor given back meanwhile."""
-        future: Future[T] = self._loop_thread.submit(coroutine)
+        future = self._loop_thread.submit(coroutine)
         with tango.AutoTangoAllowThreads(self):
             return future.result()
-
-    # -- state and status ---------------------------------------------------------------------
-
-    async def _refresh(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_PERIOD_S)
-            self._publish()
-            self._log.follow_level()
-            await asyncio.to_thread(self._kept.write, self._attributes.held())
-
-    def _changed(self) -> None:
-        """Each change of state is an event; of the texts of one turn of the loop, the last is."""
-        if self._showing is None:
-            self._showing = asyncio.get_running_loop().call_soon(self._publish)
-        self._publish_state()
-
-    def _publish_state(self) -> None:
-        state = State.FAULT if self._fault is not None else self._connector.state
-        if state is self._shown_state:
-            return
-        if state is State.STANDBY and self._shown_state is State.FAULT:
-            # The way of a group without exchanges, also where no group was at fault.
-            self._show_state(State.OFF)
-        self._show_state(state)
-
-    def _show_state(self, state: State) -> None:
-        self._shown_state = state
-        value = tango.DevState.names[state.value]
-        with tango.AutoTangoMonitor(self):
-            self.set_state(value)
-        self.push_change_event("State", value)
-
-    def _publish(self) -> None:
-        """Show state and status and push what changed; in the loop's thread."""
-        self._showing = None
-        self._publish_state()
-        status = self._connector.status_text()
-        if self._fault is not None:
-            status = self._fault if not self._connector.groups else f"{self._fault}\n{status}"
-        if status == self._shown_status:
-            return
-        self._shown_status = status
-        with tango.AutoTangoMonitor(self):
-            self.set_status(as_latin_1(status))
-        self.push_change_event("Status", as_latin_1(status))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import logging
 import threading
 from collections.abc import Coroutine
 from typing import TypeVar
 
 import tango
 
-__all__ = ("LoopThread", "log_failure")
-
-logger = logging.getLogger(__name__)
+__all__ = ("LoopThread",)
 
 T = TypeVar("T")
 
@@ -49,9 +46,3 @@ class LoopThread:
         self._thread.join(END_TIMEOUT_S)
         if self._thread.is_alive():
             raise TimeoutError("the event loop did not end")
-
-
-def log_failure(task: asyncio.Task[None]) -> None:
-    """Tell how a task has failed that nobody waits for any more."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("%s failed after its client was answered: %s", task.get_name(), error)

@@ -19,6 +19,7 @@ from queueconnector_tango.claims import check_attribute_name, collect
 from queueconnector_tango.dtypes import check_attribute
 
 __all__ = (
+    "DeviceProperties",
     "FixedAttribute",
     "COMMAND_SETS",
     "hidden_commands",
@@ -38,6 +39,20 @@ COMMAND_SETS: Final[Mapping[str, Sequence[str]]] = {
     "none": (*_TEST_COMMANDS, *_CONFIGURING),
 }
 """The values of property `commands`, each with the commands that it hides."""
+
+
+@attrs.frozen
+class DeviceProperties:
+    """The properties of a device, as they stand in the Tango database."""
+
+    exchanges_json: str = ""
+    exchanges_config_path: str = ""
+    subarray_id: str = ""
+    config_sources: str = ""
+    attributes: str = ""
+    autostart: bool = False
+    commands: str = "full"
+    state_file: str = ""
 
 
 @attrs.frozen

@@ -19,7 +19,7 @@ from queueconnector_core.config.protocol import (
 )
 from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.document import Document
-from queueconnector_core.errors import FatalError, RetryableError
+from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_core.merge import close
 
 __all__ = ("Documents", "Follower")
@@ -123,8 +123,12 @@ class Follower:
         events = self._source.follow()
         self._told.clear()
         try:
+            # It may look at the disk.
+            await asyncio.to_thread(self._descriptor.check)
             async for event in events:
                 self._take(event)
+        except ConfigError as error:
+            self._take(Unavailable(str(error), refused=True))
         except Exception as error:
             logger.exception("configuration source %s failed", self.name)
             text = f"{type(error).__name__}: {error}; Reset tries again"

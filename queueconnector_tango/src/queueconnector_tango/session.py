@@ -1,0 +1,266 @@
+"""What a device does in its event loop, from its properties to its end; knows nothing of Tango."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final, Protocol
+
+from queueconnector_core.component import Services
+from queueconnector_core.connector import Connector
+from queueconnector_core.discovery import discover
+from queueconnector_core.errors import ConfigError, Problem, StateError
+from queueconnector_core.states import State
+from queueconnector_tango import properties
+from queueconnector_tango.attributes import AttributeSurface, LocalAttributes
+from queueconnector_tango.host import AttributeHost
+from queueconnector_tango.kept_values import KeptValues
+from queueconnector_tango.properties import DeviceProperties
+
+__all__ = ("DeviceView", "DeviceSession")
+
+logger = logging.getLogger(__name__)
+
+REFRESH_PERIOD_S = 1.0
+"""The counters in Status, and the file of last values, are brought up to date so often."""
+
+COMMAND_WAIT_S = 2.0
+"""A command waits so long for what it began, then returns: a client waits for 3 s by default. The
+rest goes on, and shows in State and Status."""
+
+SHUTDOWN_TIMEOUT_S = 5.0
+"""A device that goes delivers what it has received for so long, then gives up the rest."""
+
+DATABASE: Final = "database"
+"""The name of the configuration source that `exchanges_config_path` and `Monitor` set."""
+
+
+class DeviceView(Protocol):
+    """What the session shows of itself; called in the thread of the event loop."""
+
+    def show_state(self, state: State) -> None:
+        """Show a state, and send it as an event."""
+
+    def show_status(self, text: str) -> None:
+        """Show a status, and send it as an event."""
+
+    def hide_commands(self, names: Sequence[str]) -> None:
+        """Have these commands no longer."""
+
+    def refreshed(self) -> None:
+        """Do what is done once a second."""
+
+
+class DeviceSession:
+    """A connector with the attributes, the last values and the commands of one device."""
+
+    def __init__(
+        self, name: str, settings: DeviceProperties, view: DeviceView, surface: AttributeSurface
+    ) -> None:
+        self.state = State.INIT
+        """What the device shows."""
+        self._name = name
+        self._settings = settings
+        self._view = view
+        self._status: str | None = None
+        self._fault: str | None = None
+        self._serves = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._commands: set[asyncio.Task[None]] = set()
+        self._showing: asyncio.Handle | None = None
+        path = settings.state_file.strip()
+        self._kept = KeptValues(Path(path) if path else None)
+        self.attributes = LocalAttributes(surface, self._kept)
+
+    @property
+    def is_monitoring(self) -> bool:
+        """Whether a path of the configuration database is followed."""
+        return DATABASE in self.connector.followers
+
+    # -- life ---------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Use the properties; what is wrong with them is told, and ends in FAULT."""
+        # Whoever subscribed before `Init` hears that, too.
+        self._show_state(State.INIT)
+        plugins = discover()
+        for broken in plugins.broken:
+            logger.warning("%s %s: %s", broken.distribution, broken.version, broken.error)
+        self._registry = plugins.registry
+        services = Services({AttributeHost: self.attributes})
+        self.connector = Connector(plugins.registry, services, self._changed, name=self._name)
+        self._use_settings()
+        self._publish()
+        if self._settings.exchanges_json.strip() and not self._settings.exchanges_config_path:
+            await self._configure_at_first()
+        self._serves = True
+        self._tasks += [
+            asyncio.create_task(self._refresh()),
+            asyncio.create_task(self.attributes.disown()),
+        ]
+
+    def _use_settings(self) -> None:
+        """Do what the properties but exchanges_json say; what is wrong is told, the rest used."""
+        problems: list[Problem] = []
+
+        def tried(action: Callable[[], object]) -> None:
+            try:
+                action()
+            except ConfigError as error:
+                problems.extend(error.problems)
+
+        settings = self._settings
+        read_fixed = properties.read_fixed_attributes
+        tried(lambda: self._view.hide_commands(properties.hidden_commands(settings.commands)))
+        tried(lambda: self.attributes.declare(read_fixed(settings.attributes, self._registry)))
+        self.attributes.inherit()
+        tried(self._follow_all)
+        if settings.exchanges_config_path:
+            tried(lambda: self._follow_path(settings.exchanges_config_path))
+        if problems:
+            self._fault = f"The device properties cannot be used:\n{ConfigError(problems)}"
+            logger.error("%s", self._fault)
+
+    def _follow_all(self) -> None:
+        sources = properties.read_config_sources(self._settings.config_sources, self._registry)
+        for index, descriptor in enumerate(sources):
+            self.connector.follow(f"config_sources[{index}]", descriptor)
+
+    def _follow_path(self, path: str) -> None:
+        try:
+            source = properties.database_source(
+                path.strip(), self._settings.subarray_id, self._registry
+            )
+            self.connector.follow(DATABASE, source)
+        except ConfigError as error:
+            raise error.under("exchanges_config_path") from None
+
+    async def _configure_at_first(self) -> None:
+        settings = self._settings
+        try:
+            await self.connector.configure(settings.exchanges_json, start=settings.autostart)
+        except ConfigError as error:
+            await self.connector.fail(error.under("exchanges_json"))
+
+    async def end(self) -> None:
+        """Stop everything within a bounded time, and keep the last values."""
+        self._serves = False
+        for task in self._tasks:
+            task.cancel()
+        try:
+            async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
+                await self.connector.shut_down()
+        except TimeoutError:
+            logger.warning("not all was delivered within %s s", SHUTDOWN_TIMEOUT_S)
+            with contextlib.suppress(StateError):
+                await self.connector.abort()
+        await self._keep_values()
+
+    # -- commands -----------------------------------------------------------------------------
+
+    async def carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+        """Begin a command and wait for it for a while; what takes longer goes on behind.
+
+        Raises what the command raises, and `StateError` when the device takes none now.
+        """
+        self.check_serves(name)
+        if self._fault is not None and name not in {"Configure", "Monitor", "Reset"}:
+            text = f"{name} is not allowed in state FAULT; allowed: Configure, Monitor, Reset"
+            raise StateError(text)
+
+        async def act() -> None:
+            await action()
+            self._publish()
+
+        task = asyncio.create_task(act(), name=name)
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+        await asyncio.wait((task,), timeout=COMMAND_WAIT_S)
+        if task.done():
+            task.result()
+        else:
+            task.add_done_callback(_log_failure)
+
+    def check_serves(self, name: str) -> None:
+        """Raise `StateError` while it is initialised, or ends: a command would be lost half-way."""
+        if not self._serves:
+            text = f"{name} is not allowed in state {self.state.value} now; allowed: only Init"
+            raise StateError(text)
+
+    async def configure(self, text: str) -> None:
+        """Replace the configuration; a path is monitored. Raises `ConfigError`."""
+        if text.lstrip().startswith("/"):
+            logger.warning("Configure with a path is deprecated; use Monitor")
+            await self.monitor(text)
+            return
+        await self.connector.configure(text)
+        self._fault = None
+
+    async def monitor(self, path: str) -> None:
+        """Follow a path of the configuration database instead of another; empty: none."""
+        if path.strip():
+            if not path.lstrip().startswith("/"):
+                raise ConfigError.at("", f"found {path!r}; a path begins with a slash")
+            # Refused before what runs is touched.
+            properties.database_source(path.strip(), self._settings.subarray_id, self._registry)
+        await self.connector.unfollow(DATABASE)
+        if path.strip():
+            self._follow_path(path)
+        self._fault = None
+
+    async def reset(self) -> None:
+        """Leave FAULT, of the device and of its groups. Raises `StateError`."""
+        fault, self._fault = self._fault, None
+        # The device itself has left FAULT; its groups need not have been there.
+        with contextlib.nullcontext() if fault is None else contextlib.suppress(StateError):
+            await self.connector.reset()
+
+    # -- state and status ---------------------------------------------------------------------
+
+    async def _refresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_PERIOD_S)
+            self._publish()
+            self._view.refreshed()
+            await self._keep_values()
+
+    async def _keep_values(self) -> None:
+        await asyncio.to_thread(self._kept.write, self.attributes.held())
+
+    def _changed(self) -> None:
+        """Each change of state is an event; of the texts of one turn of the loop, the last is."""
+        if self._showing is None:
+            self._showing = asyncio.get_running_loop().call_soon(self._publish)
+        self._publish_state()
+
+    def _publish_state(self) -> None:
+        state = State.FAULT if self._fault is not None else self.connector.state
+        if state is self.state:
+            return
+        if state is State.STANDBY and self.state is State.FAULT:
+            # The way of a group without exchanges, also where no group was at fault.
+            self._show_state(State.OFF)
+        self._show_state(state)
+
+    def _show_state(self, state: State) -> None:
+        self.state = state
+        self._view.show_state(state)
+
+    def _publish(self) -> None:
+        self._showing = None
+        self._publish_state()
+        status = self.connector.status_text()
+        if self._fault is not None:
+            status = self._fault if not self.connector.groups else f"{self._fault}\n{status}"
+        if status != self._status:
+            self._status = status
+            self._view.show_status(status)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    """Tell how a command has failed that nobody waits for any more."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("%s failed after its client was answered: %s", task.get_name(), error)
