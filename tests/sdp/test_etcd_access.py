@@ -73,6 +73,23 @@ async def test_the_path_itself_needs_no_permission_in_mode_children(guarded: Pla
         await following.until_documents({"g1": "1"})
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_document_is_not_gone_because_it_may_no_longer_be_read(
+    guarded: Place,
+) -> None:
+    exact = guarded.key()
+    guarded.server.ctl("role", "grant-permission", "connector", "read", exact)
+    guarded.put_now(None, "1")
+    async with guarded.followed(user="connector") as (_, following):
+        guarded.server.ctl("role", "revoke-permission", "connector", exact)
+        guarded.server.kill()
+        await asyncio.to_thread(guarded.server.start)
+        await following.until(lambda: [told for told in following.outages if told.refused])
+        assert following.documents == {"default": "1"}
+        guarded.server.ctl("role", "grant-permission", "connector", "read", exact)
+        await following.until_synced(2)
+
+
 async def refusals(source: EtcdConfigSource) -> Following:
     """Follow until it was refused, and tried again."""
     following = Following(source)
