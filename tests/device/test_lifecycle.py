@@ -176,7 +176,7 @@ def one(**options: Any) -> str:
             ),
             "exchanges[0].source.etype: found 5",
         ),
-        ("/component/lmc-queueconnector-01/owner", "queueconnector-sdp"),
+        ("/component/{}", "{} needs the property subarray_id"),
     ],
 )
 def test_a_wrong_configuration_is_refused_with_its_place_and_what_runs_still_runs(

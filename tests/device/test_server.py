@@ -53,7 +53,7 @@ def test_it_is_configured_by_its_property(
     [
         ({"exchanges_json": "{"}, "not valid JSON"),
         ({"exchanges_json": as_json({"source": {"type": "Nothing"}})}, "exchanges[0].source.type"),
-        ({"exchanges_config_path": "/component/lmc"}, "queueconnector-sdp"),
+        ({"exchanges_config_path": "/component/{}"}, "{} needs the property subarray_id"),
     ],
 )
 def test_wrong_properties_end_in_fault_and_are_left_by_a_good_configuration(

@@ -125,7 +125,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> EtcdTls:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is refused is tried again soon."""
-    monkeypatch.setattr(watch, "REFUSED_WAIT_S", 0.2)
+    monkeypatch.setattr(watch, "REFUSED_WAIT_S", 0.05)
 
 
 @pytest.fixture
@@ -142,6 +142,13 @@ def report(
     version = following.version(key)
     given: dict[str, Any] = {"seen": version, "running": version, "since_s": 1_700_000_000.0} | more
     return ConfigReport(key=key, state=state, **given)
+
+
+async def until_tried(source: EtcdConfigSource, times: int = 3) -> None:
+    """Wait until it has failed so often since it last worked."""
+    async with asyncio.timeout(20):
+        while source._follower._failures < times:
+            await asyncio.sleep(0.01)
 
 
 def connections_to(port: int) -> int:

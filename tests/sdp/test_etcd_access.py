@@ -16,7 +16,7 @@ from queueconnector_core.errors import ConfigError, FatalError
 from queueconnector_sdp.etcd_source import EtcdConfigSource
 from tests.config.source_contract import Following
 from tests.sdp.certificates import make_certificates
-from tests.sdp.conftest import Place, report
+from tests.sdp.conftest import Place, connections_to, report, until_tried
 
 SECRET = "tr0ub4dor&3"  # noqa: S105 - of a server of this test
 
@@ -73,11 +73,28 @@ async def test_the_path_itself_needs_no_permission_in_mode_children(guarded: Pla
         await following.until_documents({"g1": "1"})
 
 
-async def refusals(source: EtcdConfigSource, count: int = 1) -> Following:
+@pytest.mark.usefixtures("impatient")
+async def test_a_document_is_not_gone_because_it_may_no_longer_be_read(
+    guarded: Place,
+) -> None:
+    exact = guarded.key()
+    guarded.server.ctl("role", "grant-permission", "connector", "read", exact)
+    guarded.put_now(None, "1")
+    async with guarded.followed(user="connector") as (_, following):
+        guarded.server.ctl("role", "revoke-permission", "connector", exact)
+        guarded.server.kill()
+        await asyncio.to_thread(guarded.server.start)
+        await following.until(lambda: [told for told in following.outages if told.refused])
+        assert following.documents == {"default": "1"}
+        guarded.server.ctl("role", "grant-permission", "connector", "read", exact)
+        await following.until_synced(2)
+
+
+async def refusals(source: EtcdConfigSource) -> Following:
     """Follow until it was refused, and tried again."""
     following = Following(source)
-    await following.until(lambda: len(following.outages) >= count)
-    await asyncio.sleep(0.6)
+    await following.until(lambda: following.outages)
+    await until_tried(source)
     return following
 
 
@@ -199,6 +216,7 @@ async def test_mutual_tls(encrypted: Place, certificates: EtcdTls) -> None:
         await following.until_documents({"g1": "2"})
         await source.report(report(following))
         assert encrypted.read("g1", "state") is not None
+    assert connections_to(encrypted.server.port) == 0
 
 
 @pytest.mark.usefixtures("impatient")

@@ -63,7 +63,7 @@ async def test_a_first_server_that_is_not_there_is_passed_over(
 def written(place: Place, text: str) -> bool:
     try:
         # A write without a leader is lost, and would be awaited for seconds.
-        place.server.put(place.key("g1"), text, "--command-timeout=500ms")
+        place.server.put(place.key("g1"), text, timeout_s=0.5)
     except Exception:  # noqa: BLE001 - there is no leader yet
         return False
     return True

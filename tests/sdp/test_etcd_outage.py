@@ -15,7 +15,7 @@ from queueconnector_sdp import watch
 from queueconnector_sdp._gateway import Gateway
 from queueconnector_sdp.layout import Layout
 from tests.config.source_contract import Following
-from tests.sdp.conftest import Place, report
+from tests.sdp.conftest import Place, report, until_tried
 
 QUICK = {"audit_s": 0.3, "timeout_s": 0.5}
 
@@ -34,10 +34,9 @@ async def test_what_is_written_just_after_a_crash_arrives(fragile: Place) -> Non
 
 
 async def test_an_outage_is_told_once_and_its_end_too(fragile: Place) -> None:
-    async with fragile.followed() as (_, following):
+    async with fragile.followed() as (source, following):
         fragile.server.kill()
-        await following.until(lambda: following.outages)
-        await asyncio.sleep(0.7)  # so long that it has tried again, several times
+        await until_tried(source, 4)
         (outage,) = following.outages
         assert not outage.refused
         assert outage.reason == f"configuration database {fragile.server.url}: Connection refused"
@@ -66,8 +65,8 @@ async def surely_away(place: Place, alter: Callable[[], None]) -> Following:
     following = Following(source)
     await following.until_synced()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watch, "FIRST_WAIT_S", 3.0)
-        patch.setattr(watch, "LONGEST_WAIT_S", 3.0)
+        patch.setattr(watch, "FIRST_WAIT_S", 2.0)
+        patch.setattr(watch, "LONGEST_WAIT_S", 2.0)
         source._follower._backoff.reset()
         place.server.kill()
         await asyncio.to_thread(place.server.start)
@@ -86,8 +85,8 @@ async def test_what_happened_while_we_were_away_is_found(fragile: Place, compact
 
     def alter() -> None:
         server, key = fragile.server, fragile.key
-        server.txn(f"put {key('changes')} 2", f"del {key('goes')}", f"del {key('remade')}")
-        server.txn(f"put {key('changes')} 3", f"put {key('remade')} 1", f"put {key('brief')} 1")
+        server.txn((key("changes"), "2"), (key("goes"), None), (key("remade"), None))
+        server.txn((key("changes"), "3"), (key("remade"), "1"), (key("brief"), "1"))
         server.delete(key("brief"))
         if compacted:
             server.compact()
@@ -186,7 +185,7 @@ async def test_content_that_is_back_at_once_only_has_another_version(fragile: Pl
     following = Following(source := fragile.source())
     await following.until_synced()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watch, "FIRST_WAIT_S", 3.0)
+        patch.setattr(watch, "FIRST_WAIT_S", 2.0)
         source._follower._backoff.reset()
         await asyncio.to_thread(fragile.server.wipe)
         fragile.put_now("g1", "1")

@@ -38,7 +38,7 @@ async def test_the_state_stands_below_the_document(place: Place) -> None:
             "config_version": following.version("g1"),
             "device": HOST,
         }
-        assert place.server.details(place.key("g1", "state"))["lease"] != 0
+        assert place.server.details(place.key("g1", "state"))["lease"] != "0"
         assert place.read("g1", "fault") is None
 
 
@@ -208,14 +208,14 @@ async def test_states_are_written_again_when_the_lease_was_lost(place: Place) ->
         await source.report(report(following, "g1"))
         await source.report(report(following, "g2", State.OPEN))
         lease = place.server.details(place.key("g1", "state"))["lease"]
-        place.server.ctl("lease", "revoke", f"{lease:x}")
+        place.server.revoke(lease)
         assert state_of(place) is None
         await asyncio.to_thread(wait_until, lambda: state_of(place, "g2"), 5, "the state")
         assert state_of(place)["state"] == "ON"
         assert state_of(place, "g2")["state"] == "OPEN"
         # And by the next report, if that comes before.
         lease = place.server.details(place.key("g1", "state"))["lease"]
-        place.server.ctl("lease", "revoke", f"{lease:x}")
+        place.server.revoke(lease)
         await source.report(report(following, "g1", State.CLOSE))
         assert state_of(place)["state"] == "CLOSE"
 

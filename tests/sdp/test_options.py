@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from typing import Any
 
 import pytest
@@ -154,3 +155,14 @@ def test_an_owner_record_is_known_by_its_fields(document: object, answer: bool) 
 @pytest.mark.parametrize("value", [b"\xff", "{", "[" * 100_000, b""])
 def test_what_is_no_json_is_no_owner_record(value: str | bytes) -> None:
     assert not is_owner_record(value)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_certificates_are_judged_as_python_does_or_more_leniently(
+    registry: Registry, strict: bool
+) -> None:
+    context = Connection.of(read(registry, servers="https://a", tls_strict=strict)).tls()
+    assert context is not None
+    by_python = ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_flags & ssl.VERIFY_X509_STRICT == (by_python if strict else 0)
+    assert context.check_hostname

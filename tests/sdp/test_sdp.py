@@ -94,7 +94,7 @@ async def test_state_and_fault_stand_below_the_document_as_with_etcd(place: Plac
             "config_version": following.version("g1"),
             "device": HOST,
         }
-        assert place.server.details(place.key("g1", "state"))["lease"] != 0
+        assert place.server.details(place.key("g1", "state"))["lease"] != "0"
         assert place.read("g1", "fault") is None
         assert len(following.updates) == 1
     assert place.read("g1", "state") is None
@@ -168,12 +168,32 @@ async def test_a_database_that_lost_its_content_gives_a_time_of_grace(fragile: P
         assert following.updates[-1].grace_s == 12
 
 
+async def test_a_reset_that_the_library_did_not_notice_gives_it_too(fragile: Place) -> None:
+    """As with 0.3.2, when the server is back before the next poll."""
+
+    class Dozes(Config):
+        def wait(self, watcher: Watcher) -> None:
+            watcher._triggered.wait()
+            watcher._triggered.clear()
+
+    fragile.put_now("g1", "1")
+    fragile.put_now("g1", "1")
+    connect = lambda: Dozes(fragile.server.url)  # noqa: E731
+    async with following_of(fragile, connect, reset_grace_s=12) as (source, following):
+        await asyncio.to_thread(fragile.server.wipe)
+        assert source._thread is not None
+        source._thread._wake()
+        await following.until_documents({})
+        assert following.updates[-1].grace_s == 12
+        assert following.outages == []
+
+
 async def test_content_that_vanishes_with_our_state_gives_a_time_of_grace(place: Place) -> None:
     """As a reset that is too quick to be noticed otherwise."""
     place.put_now("g1", "1")
     async with following_of(place, reset_grace_s=12) as (source, following):
         await source.report(report(following))
-        place.server.txn(f"del {place.key('g1')}", f"del {place.key('g1', 'state')}")
+        place.server.txn((place.key("g1"), None), (place.key("g1", "state"), None))
         await following.until_documents({})
         assert following.updates[-1].grace_s == 12
 
@@ -183,9 +203,9 @@ async def test_states_are_written_again_when_the_lease_was_lost(place: Place) ->
     async with following_of(place, poll_s=0.2) as (source, following):
         await source.report(report(following))
         lease = place.server.details(place.key("g1", "state"))["lease"]
-        place.server.ctl("lease", "revoke", f"{lease:x}")
+        place.server.revoke(lease)
         await asyncio.to_thread(wait_until, lambda: place.read("g1", "state"), 5, "the state")
-        assert place.server.details(place.key("g1", "state"))["lease"] not in {0, lease}
+        assert place.server.details(place.key("g1", "state"))["lease"] not in {"0", lease}
 
 
 async def test_a_watcher_that_ends_is_begun_anew(place: Place) -> None:

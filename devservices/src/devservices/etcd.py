@@ -4,7 +4,10 @@ import base64
 import contextlib
 import json
 import shutil
+import ssl
 import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,8 +43,8 @@ class EtcdTls:
 class EtcdServer(Service):
     """A single etcd with a database of its own.
 
-    Its methods ``put``, ``get`` and so on are etcdctl's: a client over gRPC, foreign to whoever
-    uses the JSON gateway. ``user`` is ``name:password``, once ``enable_auth`` was called.
+    Its methods ``put``, ``get`` and so on use the JSON gateway; ``ctl`` is etcdctl, over gRPC.
+    ``user`` is ``name:password``, once ``enable_auth`` was called.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class EtcdServer(Service):
         self.user: str | None = None
         self._options = options
         self._tls = tls
+        self._context = _client_context(tls)
         self._peer_port = peer_port or free_port()
         self._members = members or {name: self._peer_port}
         self._data = self.directory / "data"
@@ -81,45 +85,56 @@ class EtcdServer(Service):
         shutil.rmtree(self._data)
         return self.start()
 
-    def put(self, key: str, value: str, *options: str) -> None:
+    def put(self, key: str, value: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
         """Write a key."""
-        # The value on standard input: as an argument it might be too long for the system.
-        self.ctl("put", *options, "--", key, stdin=value)
+        put = {"key": _encoded(key), "value": _encoded(value)}
+        self.call("kv/put", put, timeout_s)
 
     def get(self, key: str) -> str | None:
         """Return the value of a key, None when it is not there."""
-        return self.get_prefix(key, "--consistency=l").get(key)
+        found = self.details(key)
+        return _decoded(found.get("value", "")) if found else None
 
-    def get_prefix(self, prefix: str, *options: str) -> dict[str, str]:
+    def get_prefix(self, prefix: str) -> dict[str, str]:
         """Return all keys that begin so, with their values."""
-        found = json.loads(self.ctl("get", "--prefix", "--write-out=json", *options, "--", prefix))
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        found = self.call("kv/range", {"key": _encoded(prefix), "range_end": _encoded(end)})
         return {_decoded(kv["key"]): _decoded(kv.get("value", "")) for kv in found.get("kvs", ())}
 
-    def details(self, key: str) -> dict[str, Any]:
-        """Return what etcd knows of a key: revisions, and the lease that it has."""
-        found = json.loads(self.ctl("get", "--write-out=json", "--", key))
-        return dict(found.get("kvs", [{}])[0])
+    def details(self, key: str) -> dict[str, str]:
+        """Return what etcd knows of a key, such as its revisions and its lease; all in text."""
+        found = self.call("kv/range", {"key": _encoded(key)}).get("kvs")
+        return dict(found[0]) if found else {}
 
-    def delete(self, key: str, *options: str) -> None:
+    def delete(self, key: str) -> None:
         """Delete a key."""
-        self.ctl("del", *options, "--", key)
+        self.call("kv/deleterange", {"key": _encoded(key)})
 
-    def txn(self, *operations: str) -> None:
-        """Do several operations, such as ``put a 1`` or ``del b``, at one revision."""
-        self.ctl("txn", stdin="\n" + "\n".join(operations) + "\n\n\n")
+    def txn(self, *operations: tuple[str, str | None]) -> None:
+        """Put several values at one revision; None deletes the key."""
+        requests: list[dict[str, Any]] = [
+            {"request_delete_range": {"key": _encoded(key)}}
+            if value is None
+            else {"request_put": {"key": _encoded(key), "value": _encoded(value)}}
+            for key, value in operations
+        ]
+        self.call("kv/txn", {"success": requests})
 
     def revision(self) -> int:
         """Return the newest revision."""
-        status = json.loads(self.ctl("endpoint", "status", "--write-out=json"))
-        return int(status[0]["Status"]["header"]["revision"])
+        return int(self.call("maintenance/status", {})["header"]["revision"])
 
     def compact(self) -> None:
         """Forget all revisions but the newest."""
-        self.ctl("compact", "--physical", str(self.revision()))
+        self.call("kv/compaction", {"revision": str(self.revision()), "physical": True})
+
+    def revoke(self, lease: str) -> None:
+        """End a lease, and with it all keys that it holds."""
+        self.call("lease/revoke", {"ID": lease})
 
     def is_leader(self) -> bool:
         """Return whether this member leads its cluster."""
-        status = json.loads(self.ctl("endpoint", "status", "--write-out=json"))[0]["Status"]
+        status = self.call("maintenance/status", {})
         return bool(status["leader"] == status["header"]["member_id"])
 
     def enable_auth(self, password: str) -> None:
@@ -129,7 +144,30 @@ class EtcdServer(Service):
         self.ctl("auth", "enable")
         self.user = f"root:{password}"
 
-    def ctl(self, *arguments: str, stdin: str | None = None) -> str:
+    def call(
+        self, method: str, body: dict[str, Any], timeout_s: float = CALL_TIMEOUT_S
+    ) -> dict[str, Any]:
+        """Ask the JSON gateway; raises ServiceFailed with its answer, or without one."""
+        headers = {}
+        if self.user is not None and method != "auth/authenticate":
+            name, _, password = self.user.partition(":")
+            login = self.call("auth/authenticate", {"name": name, "password": password}, timeout_s)
+            headers["Authorization"] = login["token"]
+        request = urllib.request.Request(  # noqa: S310 - an address of our own
+            f"{self.url}/v3/{method}", json.dumps(body).encode(), headers
+        )
+        try:
+            with urllib.request.urlopen(  # noqa: S310
+                request, timeout=timeout_s, context=self._context
+            ) as answer:
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ServiceFailed(f"{method}: {error.read().decode()}") from None
+        except OSError as error:
+            raise ServiceFailed(f"{method}: {error}") from None
+
+    def ctl(self, *arguments: str) -> str:
         """Run etcdctl and return what it prints; raises ServiceFailed with its message."""
         command = [_program("etcdctl"), "--endpoints", self.url, "--dial-timeout=2s"]
         if self._tls is not None:
@@ -139,11 +177,10 @@ class EtcdServer(Service):
             command += ["--user", self.user]
         result = subprocess.run(
             [*command, *arguments],
-            input=stdin or "",
+            stdin=subprocess.DEVNULL,
             env={"ETCDCTL_API": "3", "PATH": "/nonexistent"},
             capture_output=True,
             text=True,
-            errors="surrogateescape",
             timeout=CALL_TIMEOUT_S,
             check=False,
         )
@@ -200,5 +237,17 @@ def etcd_cluster() -> Iterator[list[EtcdServer]]:
             member.stop()
 
 
+def _client_context(tls: EtcdTls | None) -> ssl.SSLContext | None:
+    if tls is None:
+        return None
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.load_cert_chain(tls.client_cert, tls.client_key)
+    return context
+
+
+def _encoded(text: str) -> str:
+    return base64.b64encode(text.encode(errors="surrogateescape")).decode()
+
+
 def _decoded(value: str) -> str:
-    return base64.b64decode(value).decode()
+    return base64.b64decode(value).decode(errors="surrogateescape")

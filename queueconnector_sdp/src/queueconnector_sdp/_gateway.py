@@ -7,13 +7,16 @@ answers, but somebody has to mend something), with the kinds of `errors` that ar
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
 
@@ -28,6 +31,9 @@ __all__ = ("Gateway", "WatchStream")
 
 logger = logging.getLogger(__name__)
 
+TURNS: Final = 20
+"""So many turns of the event loop are more than a transport needs to end."""
+
 _FAILURES: Final = (aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -40,6 +46,7 @@ class Gateway:
         self._token: str | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | None = None
+        self._sockets = _Sockets()
 
     @property
     def server(self) -> str:
@@ -129,7 +136,9 @@ class Gateway:
         if self._session is None:
             # Requests are few, and a connection that was kept may be dead without a sign of it.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(force_close=True, limit=0)
+                connector=aiohttp.TCPConnector(
+                    force_close=True, limit=0, socket_factory=self._sockets.make
+                )
             )
         return self._session.post(
             f"{server}/v3/{method}",
@@ -172,6 +181,31 @@ class Gateway:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+            await self._sockets.close()
+
+
+class _Sockets:
+    """Those of this gateway: aiohttp leaves it to the peer to end a connection with TLS."""
+
+    def __init__(self) -> None:
+        self._made: WeakSet[socket.socket] = WeakSet()
+
+    def make(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        """A new socket for an address."""
+        family, kind, protocol, *_ = address
+        made = socket.socket(family, kind, protocol)
+        self._made.add(made)
+        return made
+
+    async def close(self) -> None:
+        """End all connections, and let the event loop notice it."""
+        for made in self._made:
+            with contextlib.suppress(OSError):
+                made.shutdown(socket.SHUT_RDWR)
+        for _ in range(TURNS):
+            if all(made.fileno() < 0 for made in self._made):
+                return
+            await asyncio.sleep(0)
 
 
 async def _answer(server: str, response: aiohttp.ClientResponse) -> dict[str, Any]:

@@ -27,6 +27,10 @@ class Documents:
         """What was last told of a document; None: it is not there."""
         return self._told.get(name)
 
+    def holds(self, key: bytes) -> bool:
+        """Whether there is an entry at a key of etcd."""
+        return key in self._entries
+
     def replace(self, snapshot: Snapshot) -> Sequence[ConfigUpdate]:
         """All is as in `snapshot`; what happened in between is not known, only what came of it.
 

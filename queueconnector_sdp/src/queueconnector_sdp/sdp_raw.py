@@ -1,6 +1,7 @@
 """Documents and reports in the transactions of ska-sdp-config.
 
-Only `txn.raw` is used, which every version has that could be read. All of this blocks.
+Only `txn.raw` is used, which every version has that could be read; its revision, where there is
+one, is no more than a hint. All of this blocks.
 """
 
 from __future__ import annotations
@@ -48,6 +49,14 @@ class RawAccess:
                 if text is not None:
                     found[name] = text
         return found
+
+    def revision(self, raw: Any) -> int:
+        """The revision that a finished transaction has read; 0 where the library does not tell."""
+        try:
+            found = raw.revision
+        except Exception:  # noqa: BLE001 - the library may raise anything
+            return 0
+        return found if isinstance(found, int) else 0
 
     def has_state(self, config: Any, name: str | None) -> bool:
         """Whether the state of a document stands there."""

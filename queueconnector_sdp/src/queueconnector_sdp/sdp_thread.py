@@ -75,6 +75,7 @@ class SdpThread:
         self._jobs: dict[str | None, Job] = {}
         self._states: dict[str | None, Statement] = {}
         self._documents: Mapping[str | None, str] = {}
+        self._revision = 0
         self._had_trouble = False
         self._wait_s = WAIT_S
         self._thread = threading.Thread(target=self._run, name="ska-sdp-config", daemon=True)
@@ -159,11 +160,19 @@ class SdpThread:
     def _read(self, config: Any, watcher: Any) -> None:
         """Read within the watcher's transaction, so that it wakes when any of that changes."""
         documents: dict[str | None, str] = {}
+        raw: Any = None
         for txn in watcher.txn():
-            documents = self._access.documents(txn.raw)
+            raw = txn.raw
+            documents = self._access.documents(raw)
+        revision = self._access.revision(raw)
         gone = [name for name in self._documents if name not in documents]
-        may_be_reset = self._had_trouble or any(self._state_is_gone(config, name) for name in gone)
-        self._documents, self._had_trouble, self._wait_s = documents, False, WAIT_S
+        may_be_reset = (
+            self._had_trouble
+            or 0 < revision < self._revision
+            or any(self._state_is_gone(config, name) for name in gone)
+        )
+        self._documents, self._revision = documents, revision
+        self._had_trouble, self._wait_s = False, WAIT_S
         self._found(Found(documents, may_be_reset))
 
     def _state_is_gone(self, config: Any, name: str | None) -> bool:

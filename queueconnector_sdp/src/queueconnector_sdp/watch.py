@@ -119,20 +119,21 @@ class Follower:
         for _ in servers[1:]:
             try:
                 return await self._read()
-            except RetryableError as error:
+            except (RetryableError, FatalError) as error:
                 logger.info("the next server is asked: %s", error)
         return await self._read()
 
     async def _read(self) -> Snapshot:
         """All documents at one revision.
 
-        A role may allow the children alone; then there is nothing at the path itself for us.
+        A role may allow the children alone; then there is nothing at the path itself for us. But
+        what was once read there is not gone because it may no longer be read.
         """
         self._ranges = self._layout.ranges
         try:
             return await self._range()
         except DeniedError:
-            if len(self._ranges) == 1:
+            if len(self._ranges) == 1 or self._documents.holds(self._layout.exact.key):
                 raise
             self._ranges = self._ranges[:1]
             return await self._range()
