@@ -201,7 +201,7 @@ def test_a_path_that_cannot_be_followed_is_refused_and_changes_nothing(
     server: ConnectorServer, make_exchange: MakeExchange, command: str
 ) -> None:
     server.configure(make_exchange([1.0], "x"))
-    with pytest.raises(tango.DevFailed, match="path: found '/component/lmc/'"):
+    with pytest.raises(tango.DevFailed, match='path: found "/component/lmc/"'):
         server.proxy().command_inout(command, "/component/lmc/")
     assert (server.state, server.attributes()) == ("OFF", {"x"})
     assert server.proxy().IsMonitoringDB() is False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from typing import Any
 
@@ -21,8 +20,7 @@ from queueconnector_tango.properties import (
     read_fixed_attributes,
 )
 
-REGISTRY = discover().registry
-WITHOUT_SDP = importlib.util.find_spec("queueconnector_sdp") is None
+REGISTRY = discover().registry.without("EtcdConfigSource", "SdpConfigSource")
 
 
 def declared(*attributes: Any) -> list[FixedAttribute]:
@@ -113,7 +111,6 @@ def test_commands_that_are_hidden() -> None:
         hidden_commands("some")
 
 
-@pytest.mark.skipif(not WITHOUT_SDP, reason="the SDP plugin is installed")
 @pytest.mark.parametrize("text", ['[{"type": "EtcdConfigSource"}]', '[{"type": "Nothing"}]'])
 def test_an_unknown_kind_of_configuration_source_is_told_at_its_place(text: str) -> None:
     with pytest.raises(ConfigError) as refusal:
@@ -121,7 +118,6 @@ def test_an_unknown_kind_of_configuration_source_is_told_at_its_place(text: str)
     assert [problem.path for problem in refusal.value.problems] == ["config_sources[0].type"]
 
 
-@pytest.mark.skipif(not WITHOUT_SDP, reason="the SDP plugin is installed")
 def test_a_path_without_the_plugin_names_the_command_that_installs_it() -> None:
     with pytest.raises(ConfigError, match="pip install queueconnector-sdp"):
         database_source("/component/lmc", "", REGISTRY)

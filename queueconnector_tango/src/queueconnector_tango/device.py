@@ -190,27 +190,27 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     @command
     def Start(self) -> None:  # noqa: N802
         """Begin to stream: OPEN, then ON by itself."""
-        self._carry_out("Start", lambda: self._session.connector.start())
+        self._carry_out("Start", self._session.connector.start)
 
     @command
     def Stop(self) -> None:  # noqa: N802
         """Deliver what was received and disconnect: CLOSE, then OFF by itself."""
-        self._carry_out("Stop", lambda: self._session.connector.stop())
+        self._carry_out("Stop", self._session.connector.stop)
 
     @command
     def Standby(self) -> None:  # noqa: N802
         """Forget the configuration; only when OFF."""
-        self._carry_out("Standby", lambda: self._session.connector.standby())
+        self._carry_out("Standby", self._session.connector.standby)
 
     @command
     def Abort(self) -> None:  # noqa: N802
         """Disconnect at once; what was not delivered yet is given up and counted as dropped."""
-        self._carry_out("Abort", lambda: self._session.connector.abort())
+        self._carry_out("Abort", self._session.connector.abort)
 
     @command
     def Reset(self) -> None:  # noqa: N802
         """Leave FAULT."""
-        self._carry_out("Reset", lambda: self._session.reset())
+        self._carry_out("Reset", self._session.reset)
 
     def _carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
         """Do it in the loop, and tell Tango what went wrong."""
