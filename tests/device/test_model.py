@@ -451,9 +451,6 @@ class AnySequence(RuleBasedStateMachine):
                 listener.close()
         self.world.check_nothing_left()
         self.world.memory_kb.append(self.world.count("resident_kb"))
-        if self.world.sequences % 20 == 0:
-            # Shown when pytest is run with -s: a long run is alive.
-            print(f"{self.world.sequences} sequences", flush=True)
 
 
 def interruptions(heard: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
