@@ -172,7 +172,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     def Configure(self, configuration: str) -> None:  # noqa: N802
         """Replace the configuration. A wrong one is refused as a whole; what runs goes on."""
         text = decode_text(configuration, "utf-8")
-        self._carry_out("Configure", lambda: self._session.configure(text))
+        self._carry_out("Configure", lambda session: session.configure(text))
 
     @command(
         dtype_in=str,
@@ -180,7 +180,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     )
     def Monitor(self, path: str) -> None:  # noqa: N802
         """Follow a path of the configuration database, instead of the one followed before."""
-        self._carry_out("Monitor", lambda: self._session.monitor(decode_text(path, "utf-8")))
+        text = decode_text(path, "utf-8")
+        self._carry_out("Monitor", lambda session: session.monitor(text))
 
     @command(dtype_out=bool)
     def IsMonitoringDB(self) -> bool:  # noqa: N802
@@ -190,29 +191,29 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     @command
     def Start(self) -> None:  # noqa: N802
         """Begin to stream: OPEN, then ON by itself."""
-        self._carry_out("Start", self._session.connector.start)
+        self._carry_out("Start", lambda session: session.connector.start())
 
     @command
     def Stop(self) -> None:  # noqa: N802
         """Deliver what was received and disconnect: CLOSE, then OFF by itself."""
-        self._carry_out("Stop", self._session.connector.stop)
+        self._carry_out("Stop", lambda session: session.connector.stop())
 
     @command
     def Standby(self) -> None:  # noqa: N802
         """Forget the configuration; only when OFF."""
-        self._carry_out("Standby", self._session.connector.standby)
+        self._carry_out("Standby", lambda session: session.connector.standby())
 
     @command
     def Abort(self) -> None:  # noqa: N802
         """Disconnect at once; what was not delivered yet is given up and counted as dropped."""
-        self._carry_out("Abort", self._session.connector.abort)
+        self._carry_out("Abort", lambda session: session.connector.abort())
 
     @command
     def Reset(self) -> None:  # noqa: N802
         """Leave FAULT."""
-        self._carry_out("Reset", self._session.reset)
+        self._carry_out("Reset", lambda session: session.reset())
 
-    def _carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+    def _carry_out(self, name: str, action: Callable[[DeviceSession], Awaitable[None]]) -> None:
         """Do it in the loop, and tell Tango what went wrong."""
         try:
             self._session.check_serves(name)

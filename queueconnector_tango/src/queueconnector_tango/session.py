@@ -62,6 +62,7 @@ class DeviceSession:
     ) -> None:
         self.state = State.INIT
         """What the device shows."""
+        self._name = name
         self._settings = settings
         self._view = view
         self._status: str | None = None
@@ -73,12 +74,6 @@ class DeviceSession:
         path = settings.state_file.strip()
         self._kept = KeptValues(Path(path) if path else None)
         self.attributes = LocalAttributes(surface, self._kept)
-        plugins = discover()
-        for broken in plugins.broken:
-            logger.warning("%s %s: %s", broken.distribution, broken.version, broken.error)
-        self._registry = plugins.registry
-        services = Services({AttributeHost: self.attributes})
-        self.connector = Connector(plugins.registry, services, self._changed, name=name)
 
     @property
     def is_monitoring(self) -> bool:
@@ -91,6 +86,12 @@ class DeviceSession:
         """Use the properties; what is wrong with them is told, and ends in FAULT."""
         # Whoever subscribed before `Init` hears that, too.
         self._show_state(State.INIT)
+        plugins = discover()
+        for broken in plugins.broken:
+            logger.warning("%s %s: %s", broken.distribution, broken.version, broken.error)
+        self._registry = plugins.registry
+        services = Services({AttributeHost: self.attributes})
+        self.connector = Connector(plugins.registry, services, self._changed, name=self._name)
         self._use_settings()
         self._publish()
         if self._settings.exchanges_json.strip() and not self._settings.exchanges_config_path:
@@ -160,7 +161,9 @@ class DeviceSession:
 
     # -- commands -----------------------------------------------------------------------------
 
-    async def carry_out(self, name: str, action: Callable[[], Awaitable[None]]) -> None:
+    async def carry_out(
+        self, name: str, action: Callable[[DeviceSession], Awaitable[None]]
+    ) -> None:
         """Begin a command and wait for it for a while; what takes longer goes on behind.
 
         Raises what the command raises, and `StateError` when the device takes none now.
@@ -171,7 +174,7 @@ class DeviceSession:
             raise StateError(text)
 
         async def act() -> None:
-            await action()
+            await action(self)
             self._publish()
 
         task = asyncio.create_task(act(), name=name)
