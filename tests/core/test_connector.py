@@ -392,7 +392,11 @@ class AnySequence(RuleBasedStateMachine):
     def standby(self) -> None:
         async def standby() -> None:
             if self.host.stands(State.OFF) and not self.busy:
-                await self.host.connector.standby()
+                try:
+                    await self.host.connector.standby()
+                except StateError:
+                    # A document came in while it waited for configurations.
+                    assert not self.host.stands(State.OFF)
 
         self.direct = {}
         self.runner.run(standby())
