@@ -11,7 +11,7 @@ import pytest
 import stamina
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from queueconnector_core.component import Claim, ComponentKind, ComponentType
 from queueconnector_core.errors import ConfigError, StateError
@@ -258,7 +258,7 @@ EXCHANGES = st.sampled_from(
 GROUPS = st.dictionaries(
     st.sampled_from("abc"), st.lists(EXCHANGES, min_size=1, max_size=3), max_size=3
 )
-POLICIES = st.sampled_from([{}, {"restart": {"attempts": 2, "wait_s": 0.0005}}])
+POLICIES = st.sampled_from([{}, {"restart": {"attempts": 2, "wait_s": 1e-9}}])
 KEYS = st.sampled_from(["a", "k"])
 COMMANDS = {
     "start": Trigger.START,
@@ -384,15 +384,14 @@ class AnySequence(RuleBasedStateMachine):
         self.runner.run(turns(number))
 
     @rule()
-    def a_restart_is_due(self) -> None:
-        self.runner.run(asyncio.sleep(0.001))
-
-    @precondition(lambda self: self.host.stands(State.OFF) and not self.busy)
-    @rule()
     def standby(self) -> None:
         async def standby() -> None:
             if self.host.stands(State.OFF) and not self.busy:
-                await self.host.connector.standby()
+                try:
+                    await self.host.connector.standby()
+                except StateError:
+                    # A document came in while it waited for configurations.
+                    assert not self.host.stands(State.OFF)
 
         self.direct = {}
         self.runner.run(standby())
@@ -435,7 +434,7 @@ class AnySequence(RuleBasedStateMachine):
                 if self.behind:
                     await asyncio.wait(self.behind)
             await asyncio.sleep(0)
-            assert not other_tasks(), "tasks are left"
+            assert not other_tasks(), f"tasks are left: {other_tasks()}"
             assert not any(component.running for component in self.host.components)
             assert all(each.statistics.in_flight == 0 for each in self.exchanges)
 

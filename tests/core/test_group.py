@@ -410,3 +410,57 @@ async def test_an_abort_shows_no_state_on_its_way_to_off(away: bool) -> None:
     await life.group.abort()
     expected = [State.OFF, State.OPEN, State.ON, State.OFF]
     assert life.states == [state for state in expected if not away or state is not State.ON]
+
+
+@pytest.mark.parametrize("command", ["stop", "shut_down", "release"])
+def test_a_command_while_a_fault_comes_to_rest_leaves_nothing(command: str) -> None:
+    async def commanded_at(turn: int) -> None:
+        life = Life(
+            (ScriptedSource([1], FatalError("broken")), RecordingSink()),
+            (endless([1]), RecordingSink()),
+        )
+        life.group.start()
+        await turns(turn)
+        async with asyncio.timeout(5):
+            try:
+                if command == "stop":
+                    life.group.stop()
+                elif command == "shut_down":
+                    await life.group.shut_down()
+                else:
+                    await life.group.release(life.group.exchanges[1:])
+                    await life.group.adopt(life.group.exchanges[1:], Policy(), start=False)
+                    await life.group.shut_down()
+            except StateError:
+                assert life.group.state in {State.FAULT, State.CLOSE}
+            await life.group.settled()
+        assert life.at_rest()
+
+    for turn in range(60):
+        run_alone(lambda turn=turn: commanded_at(turn))  # type: ignore[misc]
+
+
+def test_a_configuration_while_an_abort_comes_to_rest_starts_nothing() -> None:
+    async def configured_at(turn: int) -> None:
+        life = Life((endless([1]), RecordingSink()), (endless([2]), RecordingSink()))
+        added = (endless([3]), RecordingSink())
+        new = [life.group.exchanges[0], Exchange("g[1]", [added[0]], [], [added[1]])]
+        life.group.start()
+        await life.reaches(State.ON)
+        aborting = asyncio.create_task(life.group.abort())
+        await turns(turn)
+        aborted = life.stands(State.OFF) or turn > 0
+        async with asyncio.timeout(5):
+            await life.group.release(new[:1])
+            await life.group.adopt(new, Policy(), start=False)
+            await aborting
+            await turns(30)
+            if aborted:
+                assert life.stands(State.OFF)
+                assert not added[0].starts
+            await life.group.shut_down()
+        assert life.at_rest()
+        assert not added[0].running
+
+    for turn in range(40):
+        run_alone(lambda turn=turn: configured_at(turn))  # type: ignore[misc]

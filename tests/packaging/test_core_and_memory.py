@@ -186,11 +186,13 @@ async def main():
 asyncio.run(main())
 """)
 
-    assert output.splitlines() == [
+    *lines, applied = output.splitlines()
+    assert lines == [
         "[0, 1, 2]",
         "Group default is OFF",
         "  default[0]: 3 received, 3 delivered",
     ]
+    assert applied.endswith(": 1 exchanges new, 0 ended, 0 unchanged.")
 
 
 def test_core_alone_knows_its_own_types_and_says_what_its_command_line_needs(

@@ -112,7 +112,7 @@ class Group:
 
         Those that are kept stream on. Until `adopt` nothing starts by itself.
         """
-        running = allows(self._state, Trigger.STOP)
+        running = self._wanted and allows(self._state, Trigger.STOP)
         self._resume = running or self.restart_at_s is not None
         self._wanted = False
         self._cancel_restart()

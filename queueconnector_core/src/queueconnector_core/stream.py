@@ -52,7 +52,7 @@ class Stream:
         """Begin to end it after all that was received, within a bounded time."""
         if self.phase is Phase.OPENING:
             self.cancel()
-        elif self._draining is None:
+        elif self.phase is Phase.STREAMING and self._draining is None:
             self._draining = asyncio.create_task(self._drain())
 
     async def ended(self) -> None:
