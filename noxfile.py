@@ -67,7 +67,7 @@ def tests(session: nox.Session) -> None:
         session.run(tool("pytest"), *session.posargs)
         return
     session.run(tool("pytest"), "tests/bench")
-    parallel = ("--numprocesses=2", "--dist=loadfile")
+    parallel = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
     session.run(tool("pytest"), *parallel, "--ignore=tests/bench", "--durations=25")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import stamina
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -449,6 +449,8 @@ class AnySequence(RuleBasedStateMachine):
 
 TestAnySequence = AnySequence.TestCase
 TestAnySequence.settings = settings(
+    # To make an example smaller takes minutes, beyond any time-out.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     max_examples=60,
     stateful_step_count=20,
     deadline=None,

@@ -16,6 +16,7 @@ import tango
 
 from devservices.process import ManagedProcess, wait_until
 from devservices.tango import TangoDatabase, TangoDeviceServer
+from tests.device_properties import NO_PROPERTIES
 
 DEVICE = "test-sdp/queueconnector/01"
 HERE = Path(__file__).parent
@@ -38,7 +39,7 @@ class Listener:
         )
         self.alive.append(self)
         # Nothing tells when ZeroMQ has passed the subscription on to the server.
-        time.sleep(0.05)
+        time.sleep(0.15)
 
     def close(self) -> None:
         """Unsubscribe; idempotent."""
@@ -145,8 +146,9 @@ def with_database(tango_database: TangoDatabase) -> Iterator[Callable[..., Conne
     started: list[ConnectorServer] = []
 
     def start(**properties: Any) -> ConnectorServer:
-        clean = {"exchanges_json": "", "exchanges_config_path": ""}
-        server = ConnectorServer(database=tango_database, properties={DEVICE: clean | properties})
+        server = ConnectorServer(
+            database=tango_database, properties={DEVICE: NO_PROPERTIES | properties}
+        )
         started.append(server)
         return server.start()
 

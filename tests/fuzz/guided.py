@@ -76,7 +76,7 @@ def _keep_converter() -> None:
     def make_converter(registry: Registry) -> Converter:
         return kept.setdefault(id(registry), kept.get(id(registry)) or build(registry))
 
-    structure.make_converter = make_converter
+    structure.make_converter = make_converter  # type: ignore[assignment]
 
 
 def main() -> None:

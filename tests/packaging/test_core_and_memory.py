@@ -106,7 +106,9 @@ def test_an_empty_configuration_is_nothing_to_do(core_and_memory: Environment) -
     assert done.stderr == "queueconnector: no exchanges are configured\n"
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["run", "-", "--interval-s", "0"], ["stream"]])
+@pytest.mark.parametrize(
+    "arguments", [["run", "a", "b"], ["run", "-", "--interval-s", "0"], ["stream"]]
+)
 def test_wrong_arguments_are_told_apart_from_a_fault(
     core_and_memory: Environment, arguments: list[str]
 ) -> None:

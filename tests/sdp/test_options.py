@@ -69,7 +69,7 @@ def test_what_is_wrong_is_told_with_its_place(
     registry: Registry, options: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(ConfigError, match=reason):
-        read(registry, **options)
+        read(registry, **options).check()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_secret_in_the_configuration_is_refused_and_not_repeated(
     registry: Registry, options: dict[str, Any], way_out: str
 ) -> None:
     with pytest.raises(ConfigError, match=way_out) as refused:
-        read(registry, **options)
+        read(registry, **options).check()
     assert "hunter2" not in str(refused.value)
 
 

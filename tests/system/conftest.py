@@ -13,13 +13,9 @@ import pytest
 import tango
 
 from devservices.tango import TangoDatabase, TangoDeviceServer
+from tests.device_properties import NO_PROPERTIES
 
 DEVICE = "test-sdp/queueconnector/01"
-
-NO_PROPERTIES = dict.fromkeys(
-    ("exchanges_json", "exchanges_config_path", "subarray_id", "config_sources"), ""
-)
-"""The Tango database is shared: what one test has set is nothing to the next."""
 
 
 class Connector(TangoDeviceServer):
@@ -39,7 +35,7 @@ class Connector(TangoDeviceServer):
             [DEVICE],
             database=database,
             environment=environment,
-            properties={DEVICE: NO_PROPERTIES | properties} if properties else {},
+            properties={DEVICE: NO_PROPERTIES | (properties or {})} if database else {},
         )
 
     def stream(self, *exchanges: dict[str, Any]) -> None:

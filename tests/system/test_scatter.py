@@ -98,7 +98,7 @@ def test_offsets_of_64_dishes_reach_each_dish_ten_times_a_second_with_none_missi
         producer.flush()
         time.sleep(max(0.0, begun + scan / RATE_HZ - time.monotonic()))
     done = MESSAGES + 1
-    wait_until(lambda: all(len(values) == done for values in heard.values()), 20, "all offsets")
+    wait_until(lambda: all(len(values) == done for values in heard.values()), 60, "all offsets")
     for subscription in subscriptions:
         proxy.unsubscribe_event(subscription)
 

@@ -160,7 +160,9 @@ class Connector:
 
     async def abort(self) -> None:
         """Give up what is in flight; groups are OFF when it returns."""
-        await asyncio.gather(*(group.abort() for group in self._allowing(Trigger.ABORT)))
+        # All at once: in the time that one takes, another may come to rest by itself.
+        ending = [group.abort() for group in self._allowing(Trigger.ABORT)]
+        await asyncio.gather(*ending)
 
     async def reset(self) -> None:
         """Bring groups in FAULT back to OFF, and ask sources again that refused."""

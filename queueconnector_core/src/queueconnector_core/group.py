@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 
 from queueconnector_core.errors import QueueConnectorError
 from queueconnector_core.exchange import Exchange
@@ -76,15 +76,18 @@ class Group:
         self._close()
         self._resume = False
 
-    async def abort(self) -> None:
-        """Give up what is in flight and go OFF. Raises `StateError`."""
+    def abort(self) -> Coroutine[None, None, None]:
+        """Give up what is in flight and go OFF, at once; wait for that with what it returns.
+
+        Raises `StateError`.
+        """
         if not allows(self._state, Trigger.ABORT):
             raise refusal(self._state, Trigger.ABORT)
         self._resume = self._replacing = self._wanted = False
         for stream in self._all_streams():
             stream.cancel()
         self._news.set()
-        await self.settled()
+        return self.settled()
 
     def reset(self) -> None:
         """Leave FAULT for OFF, or STANDBY when nothing is configured. Raises `StateError`."""

@@ -30,7 +30,7 @@ def install_hints() -> Mapping[str, str]:
     return {name: dist for dist, names in by_distribution.items() for name in names}
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Registry:
     """Component types by kind and name; names and aliases are one name space per kind.
 

@@ -10,7 +10,7 @@ import difflib
 import json
 import operator
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
@@ -96,8 +96,9 @@ def structure_as(document: object, cls: type[T], registry: Registry) -> T:
         raise ConfigError.at("", "nested too deeply") from None
 
 
+@lru_cache(maxsize=8)
 def make_converter(registry: Registry) -> Converter:
-    """A converter that knows the component types of `registry`."""
+    """A converter that knows the component types of `registry`; making it takes milliseconds."""
     converter = Converter()
     for primitive in (bool, int, float, str):
         converter.register_structure_hook(primitive, _strict(primitive))

@@ -78,7 +78,8 @@ class DatabaseOptions(ConfigSourceDescriptor):
         ),
     ] = 30.0
 
-    def __attrs_post_init__(self) -> None:
+    def check(self) -> None:
+        """Raise `ConfigError` when its options do not go together."""
         if self.state_name == self.fault_name:
             raise ConfigError.at("fault_name", "is the same as state_name; allowed: another name")
 
@@ -172,8 +173,9 @@ class EtcdConfigSourceDescriptor(DatabaseOptions):
         ),
     ] = 10
 
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
+    def check(self) -> None:
+        """Raise `ConfigError` when its options do not go together."""
+        super().check()
         for server in self.servers:
             _check_server(server)
         if self.password_env is not None and self.password_file is not None:
