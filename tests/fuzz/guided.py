@@ -15,11 +15,8 @@ from random import Random
 from typing import Final
 
 import atheris
-from cattrs import Converter
 
 with atheris.instrument_imports(include=["queueconnector_core", "queueconnector_tango"]):
-    from queueconnector_core import structure
-    from queueconnector_core.registry import Registry
     from tests.fuzz.corpus import CONFIGURATIONS, DECODERS, HOSTILE_CONFIGURATIONS
     from tests.fuzz.mutations import damaged_document
     from tests.fuzz.targets import decode, read_configuration, within_limits
@@ -68,23 +65,11 @@ def _mutate_document(data: bytes, max_size: int, seed: int) -> bytes:
     return damaged_document(data, random)[:max_size]
 
 
-def _keep_converter() -> None:
-    """Build what reads configurations once: that takes ten times as long as reading one."""
-    kept: dict[int, Converter] = {}
-    build = structure.make_converter
-
-    def make_converter(registry: Registry) -> Converter:
-        return kept.setdefault(id(registry), kept.get(id(registry)) or build(registry))
-
-    structure.make_converter = make_converter  # type: ignore[assignment]
-
-
 def main() -> None:
     """Run until libFuzzer's time is over or something is found."""
     target, corpus, *arguments = sys.argv[1:]
     write_seeds(target, Path(corpus))
     warnings.simplefilter("ignore")
-    _keep_converter()
     tracemalloc.start()
     mutator = {"custom_mutator": _mutate_document} if target == "configurations" else {}
     atheris.Setup(

@@ -218,8 +218,11 @@ class _Outage:
         now_s = asyncio.get_running_loop().time()
         if self._began_s is None:
             self._began_s = now_s
-        self._told = f"{error}; away for more than outage_limit_s = {limit_s:g} s"
-        self._timeout.reschedule(None if limit_s is None else self._began_s + limit_s)
+        if limit_s is None:
+            self._timeout.reschedule(None)
+        else:
+            self._told = f"{error}; away for more than outage_limit_s = {limit_s:g} s"
+            self._timeout.reschedule(self._began_s + limit_s)
 
     async def __aenter__(self) -> None:
         await self._timeout.__aenter__()
