@@ -89,6 +89,7 @@ def test_after_a_restart_of_the_device_it_works_as_before(
     server.proxy().Start()
     listener.wait_for(lambda heard: heard[-1] == 3.0)
     restart(server, again)
+    wait_until(lambda: has_attribute(server, "x"), 10, "the device as its properties make it")
     server.wait_for_state("OFF")
     assert server.read("x").value is None
     server.process.wait_until(lambda: server.attributes() == {"x"}, 10, "the end of the restart")
@@ -125,6 +126,14 @@ def restart(server: ConnectorServer, again: str) -> None:
     else:
         admin.DevRestart(server.devices[0])
     wait_until(lambda: answers(server), 10, "the device")
+
+
+def has_attribute(server: ConnectorServer, name: str) -> bool:
+    """Whether it answers and has the attribute: a restart begins after its command returned."""
+    try:
+        return name in server.attributes()
+    except tango.DevFailed:
+        return False
 
 
 def answers(server: ConnectorServer) -> bool:
