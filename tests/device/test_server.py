@@ -48,6 +48,15 @@ def test_it_is_configured_by_its_property(
     assert listener.wait_for(lambda heard: len(heard) == 3) == [None, 1.0, 2.0]
 
 
+def test_a_property_may_be_entered_in_many_lines(
+    with_database: MakeServer, make_exchange: MakeExchange
+) -> None:
+    lines = json.dumps({"exchanges": [make_exchange([1.0], "x")]}, indent=2).splitlines()
+    assert len(lines) > 10
+    server = with_database(exchanges_json=lines)
+    assert server.attributes() == {"x"}
+
+
 @pytest.mark.parametrize(
     ("properties", "told"),
     [

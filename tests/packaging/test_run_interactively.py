@@ -33,11 +33,14 @@ def numbers(line: str) -> dict[str, int]:
 
 
 @contextmanager
-def running(environment: Environment, config: object) -> Iterator[subprocess.Popen[str]]:
+def running(
+    environment: Environment, *arguments: str, config: object = None
+) -> Iterator[subprocess.Popen[str]]:
     """`queueconnector run` as a process of its own, reporting fast; killed if it stays."""
-    path = environment.write("running.json", json.dumps(config))
+    if config is not None:
+        arguments += (environment.write("running.json", json.dumps(config)),)
     with subprocess.Popen(
-        [environment.command("queueconnector"), "run", path, "--interval-s", "0.1"],
+        [environment.command("queueconnector"), "run", *arguments, "--interval-s", "0.1"],
         cwd=environment.work,
         env=environment.variables,
         stderr=subprocess.PIPE,
@@ -66,7 +69,7 @@ def line_with(process: subprocess.Popen[str], accept: Callable[[str], bool]) -> 
 def test_a_signal_drains_and_ends_with_its_code_and_the_totals(
     core_and_memory: Environment, number: signal.Signals, code: int
 ) -> None:
-    with running(core_and_memory, {"exchanges": [STEADY]}) as process:
+    with running(core_and_memory, config={"exchanges": [STEADY]}) as process:
         line_with(process, lambda line: " ON " in line and numbers(line)["delivered"] > 0)
         process.send_signal(number)
         _, rest = process.communicate(timeout=TIMEOUT_S)
@@ -85,7 +88,8 @@ def test_a_signal_ends_the_other_groups_when_one_has_failed(core_and_memory: Env
         "source": {"type": "InMemorySource", "data": ["tick"] * 2000},
         "sink": {"type": "InMemorySink", "key": "small", "max_records": 1},
     }
-    with running(core_and_memory, {"exchanges": {"full": [full], "steady": [STEADY]}}) as process:
+    groups = {"full": [full], "steady": [STEADY]}
+    with running(core_and_memory, config={"exchanges": groups}) as process:
         line_with(process, lambda line: line.startswith("full[0] FAULT"))
         line_with(process, lambda line: line.startswith("steady[0] ON"))
         process.send_signal(signal.SIGINT)
@@ -101,7 +105,7 @@ def test_a_signal_ends_the_waiting_for_a_far_end_that_is_away(everything: Enviro
         "source": {"type": "LineFileSource", "path": "not-there.txt"},
         "sink": {"type": "InMemorySink", "key": "lines"},
     }
-    with running(everything, {"exchanges": [away]}) as process:
+    with running(everything, config={"exchanges": [away]}) as process:
         line_with(process, lambda line: "OPEN" in line and "cannot open not-there.txt" in line)
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=TIMEOUT_S)
@@ -176,3 +180,71 @@ def test_a_terminal_shows_a_live_table_until_ctrl_c(core_and_memory: Environment
         assert "Traceback" not in screen.shown
     finally:
         screen.close()
+
+
+# Configurations that are followed
+
+
+def steady(key: str) -> str:
+    """A document of one exchange into a store of that key."""
+    sink = {"type": "InMemorySink", "key": key}
+    return json.dumps({"exchanges": [STEADY | {"sink": sink}]})
+
+
+def test_a_followed_folder_is_taken_over_change_by_change(core_and_memory: Environment) -> None:
+    folder = core_and_memory.work / "followed"
+    folder.mkdir()
+    (folder / "one.json").write_text(steady("a"))
+    with running(core_and_memory, "--follow", str(folder)) as process:
+        line_with(process, lambda line: line.startswith("one[0] ON"))
+        (folder / "two.json").write_text(steady("b"))
+        line_with(process, lambda line: line.startswith("two[0] ON"))
+        (folder / "one.json").write_text('{"exchanges": [{"source": 5}]}')
+        line_with(process, lambda line: "followed/one" in line or "exchanges[0].source" in line)
+        line_with(process, lambda line: line.startswith("one[0] ON"))
+        (folder / "one.json").unlink()
+        before = line_with(process, lambda line: line.startswith("two[0] ON"))
+        after = line_with(process, lambda line: numbers(line)["delivered"] > 0 and "two" in line)
+        assert numbers(after)["delivered"] >= numbers(before)["delivered"]
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 130
+    last = rest.splitlines()[-1]
+    assert last.startswith("two[0] OFF ")
+    assert numbers(last)["received"] == numbers(last)["delivered"] > 0
+
+
+def test_a_source_that_ends_is_run_to_its_end(core_and_memory: Environment) -> None:
+    finite = {
+        "source": {"type": "InMemorySource", "data": ["tick"] * 3, "delay": 0.05},
+        "sink": {"type": "InMemorySink", "key": "ticks"},
+    }
+    source = {"type": "json", "text": json.dumps({"exchanges": [finite]})}
+    with running(core_and_memory, "--source", json.dumps(source)) as process:
+        _, rest = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 0
+    assert numbers(rest.splitlines()[-1])["delivered"] == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("{", "source[0]: not valid JSON"),
+        ('{"type": "FileConfigSource"}', "source[0].path: is required"),
+        (
+            '{"type": "EtcdConfigSource", "path": "/a"}',
+            "that is not installed; pip install queueconnector-sdp",
+        ),
+    ],
+    ids=["malformed", "incomplete", "not installed"],
+)
+def test_a_source_that_cannot_be_followed_is_refused(
+    core_and_memory: Environment, source: str, told: str
+) -> None:
+    with running(core_and_memory, "--source", source) as process:
+        _, rest = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 2
+    assert told in rest

@@ -187,7 +187,8 @@ class Connector:
         await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
 
     async def settled(self) -> None:
-        """Wait until every group is at rest: OFF or FAULT."""
+        """Wait until no configuration is under way and every group is at rest: OFF or FAULT."""
+        await self._configured()
         await asyncio.gather(*(group.settled() for group in self.groups.values()))
 
     def status_text(self) -> str:
