@@ -123,7 +123,7 @@ class Group:
         staying = [stream for stream in self._streams if stream.exchange in keep]
         if running and staying and not self._has_failed():
             self._replacing = True
-            self._leaving = [stream for stream in self._streams if stream not in staying]
+            self._leaving = [stream for stream in self._streams if stream.exchange not in keep]
             self._streams = staying
             self._move(Trigger.CONFIGURE)
             for stream in self._leaving:
