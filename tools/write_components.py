@@ -41,15 +41,17 @@ Where a host takes its configurations from, and how it tells how they fare; prop
 def page_text() -> str:
     """The text of the page."""
     registry = standard_registry()
-    definitions = json_schema(registry)["$defs"]
-    lines = [HEAD, "## Exchange\n", *_described(definitions["ExchangeDescriptor"])]
+    schema = json_schema(registry)
+    definitions = schema["$defs"]
+    lines = [HEAD, "## Configuration\n", *_described(schema)]
+    lines += ["## ExchangeDescriptor\n", *_described(definitions["ExchangeDescriptor"])]
     for kind in (ComponentKind.SOURCE, ComponentKind.PIPE, ComponentKind.SINK):
         lines.append(f"## {kind.value}s\n")
         for component in registry.walk(kind):
             lines += [f"### {component.name}\n", *_facts(component)]
             lines += _described(definitions[component.name])
     lines.append("## Parts of options\n")
-    for name in ("TangoAttributeDescriptor", "TimestampOptions"):
+    for name in ("RestartDescriptor", "TangoAttributeDescriptor", "TimestampOptions"):
         lines += [f"### {name}\n", *_described(definitions[name])]
     lines.append("## Encodings\n")
     for encoding, codec in CODECS:
