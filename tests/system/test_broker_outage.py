@@ -24,6 +24,14 @@ def broker() -> Iterator[KafkaBroker]:
         yield running
 
 
+@pytest.fixture
+def topic(broker: KafkaBroker, topics: Iterator[str]) -> str:
+    """A topic of the test's own."""
+    name = next(topics)
+    broker.create_topic(name)
+    return name
+
+
 def local(name: str) -> dict[str, Any]:
     return {"type": "TangoLocalAttributeSink", "attribute_name": name}
 
@@ -63,10 +71,8 @@ def produced_is_read(connector: Connector, broker: KafkaBroker, topic: str, valu
 
 @pytest.mark.timeout(180)
 def test_the_group_recovers_by_itself_and_the_other_has_no_gap(
-    start_connector: Callable[..., Connector], broker: KafkaBroker, topics: Iterator[str]
+    start_connector: Callable[..., Connector], broker: KafkaBroker, topic: str
 ) -> None:
-    topic = next(topics)
-    broker.create_topic(topic)
     connector = start_connector()
     configure(connector, {"bus": [kafka(broker, topic)], "control": [COUNTING]})
     connector.proxy().Start()
@@ -87,10 +93,8 @@ def test_the_group_recovers_by_itself_and_the_other_has_no_gap(
 
 @pytest.mark.timeout(180)
 def test_by_policy_the_group_faults_and_starts_again_when_the_broker_is_back(
-    start_connector: Callable[..., Connector], broker: KafkaBroker, topics: Iterator[str]
+    start_connector: Callable[..., Connector], broker: KafkaBroker, topic: str
 ) -> None:
-    topic = next(topics)
-    broker.create_topic(topic)
     connector = start_connector()
     broker.kill()
     configure(
@@ -119,10 +123,8 @@ def test_by_policy_the_group_faults_and_starts_again_when_the_broker_is_back(
 
 @pytest.mark.timeout(180)
 def test_without_a_restart_it_stands_in_fault_with_the_reason(
-    start_connector: Callable[..., Connector], broker: KafkaBroker, topics: Iterator[str]
+    start_connector: Callable[..., Connector], broker: KafkaBroker, topic: str
 ) -> None:
-    topic = next(topics)
-    broker.create_topic(topic)
     connector = start_connector()
     broker.kill()
     configure(connector, {"bus": [kafka(broker, topic)], "control": [COUNTING]}, outage_limit_s=1)
