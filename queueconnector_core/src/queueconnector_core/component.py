@@ -11,6 +11,7 @@ import attrs
 
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import FatalError, PluginError
+from queueconnector_core.gaps import GapLedger
 
 if TYPE_CHECKING:
     from queueconnector_core.descriptors import Descriptor
@@ -110,6 +111,10 @@ class BuildContext:
     services: Services = attrs.field(factory=Services)
     name: str = ""
     """The exchange, for messages: `default[0]`."""
+    gaps: GapLedger = attrs.field(factory=GapLedger)
+    """Where a source tells what it could not give."""
+    configuration: str = ""
+    """A short hash of the exchange's configuration; travels with records as their provenance."""
 
 
 NAME_PATTERN = re.compile(r"[A-Z][A-Za-z0-9]{2,62}")

@@ -15,9 +15,13 @@ Any other exception is a defect of the component and treated like `FatalError`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import attrs
+
+if TYPE_CHECKING:
+    from queueconnector_core.record import Metadata
 
 __all__ = (
     "QueueConnectorError",
@@ -103,12 +107,18 @@ class RetryableError(QueueConnectorError):
 class RecordError(QueueConnectorError):
     """One record that cannot be decoded, converted or written.
 
-    `records` is how many source records are lost with it: 1, or all of a window.
+    `records` is how many source records are lost with it: 1, or all of a window. `origins` is the
+    metadata of those records, as far as it was kept: what a dead letter is made of. `stage` is
+    where it failed (`source`, `pipe[0]`, `sink[1]`); the runner fills it in.
     """
 
-    def __init__(self, message: str, records: int = 1) -> None:
+    def __init__(
+        self, message: str, records: int = 1, origins: Sequence[Metadata] = (), stage: str = ""
+    ) -> None:
         super().__init__(message)
         self.records = records
+        self.origins = tuple(origins)
+        self.stage = stage
 
 
 class RecordErrors(QueueConnectorError):  # noqa: N818 - several of them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -12,8 +12,9 @@ from types import TracebackType
 import stamina
 
 from queueconnector_core.errors import FatalError, RecordError, RecordErrors, RetryableError
+from queueconnector_core.gaps import GapLedger
 from queueconnector_core.merge import close, merge
-from queueconnector_core.protocols import Pipe, Sink, Source
+from queueconnector_core.protocols import DrainableSource, Pipe, Sink, Source
 from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
 from queueconnector_core.together import together
@@ -37,10 +38,17 @@ class Exchange:
     """
 
     def __init__(
-        self, name: str, sources: Sequence[Source], pipes: Sequence[Pipe], sinks: Sequence[Sink]
+        self,
+        name: str,
+        sources: Sequence[Source],
+        pipes: Sequence[Pipe],
+        sinks: Sequence[Sink],
+        gaps: GapLedger | None = None,
     ) -> None:
         self.name = name
         self.statistics = Statistics()
+        self.gaps = GapLedger() if gaps is None else gaps
+        """What its sources could not give; they write it themselves."""
         self.outage_limit_s: float | None = None
         """Seconds for which a far end may be away before the exchange fails; None: for ever."""
         self._sources = tuple(sources)
@@ -84,7 +92,7 @@ class Exchange:
         self._draining = True
         for limit in self._reconnecting:
             limit.reschedule(0)
-        await asyncio.gather(*(_stop(source) for source in self._sources))
+        await asyncio.gather(*(_ended(source, _drain_of(source)) for source in self._sources))
 
     async def stop(self) -> None:
         """Stop sources, then sinks, and book what is still in flight as dropped. Idempotent.
@@ -95,7 +103,7 @@ class Exchange:
         components: tuple[Source | Sink, ...] = (*self._sources, *self._sinks)
         for component in components:
             try:
-                await _stop(component)
+                await _ended(component, component.stop)
             except Exception as error:
                 logger.exception("%s: %s failed to stop", self.name, type(component).__name__)
                 errors.append(error)
@@ -239,9 +247,13 @@ class _Outage:
             raise FatalError(self._told) from None
 
 
-async def _stop(component: Source | Sink) -> None:
-    """Stop a component; one that does not come to an end, even when cancelled, is left behind."""
-    stopping = asyncio.create_task(component.stop())
+def _drain_of(source: Source) -> Callable[[], Coroutine[None, None, None]]:
+    return source.drain if isinstance(source, DrainableSource) else source.stop
+
+
+async def _ended(component: Source | Sink, end: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Stop or drain; one that does not come to an end, even when cancelled, is left behind."""
+    stopping = asyncio.create_task(end())
     try:
         await asyncio.wait((stopping,), timeout=STOP_TIMEOUT_S)
     finally:

@@ -6,8 +6,9 @@ names) is claimed once. A plan is a value: equal plans need no restart.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Container, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -29,6 +30,7 @@ from queueconnector_core.descriptors import (
 )
 from queueconnector_core.errors import ConfigError, Problem, join_path
 from queueconnector_core.exchange import Exchange
+from queueconnector_core.gaps import GapLedger
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure
 
@@ -73,15 +75,24 @@ class ExchangePlan:
     def build(self, registry: Registry, services: Services) -> Exchange:
         """Make the exchange; nothing is connected yet."""
 
-        def made(plans: Sequence[ComponentPlan]) -> list[object]:
+        gaps = GapLedger()
+
+        def made(plans: Sequence[ComponentPlan]) -> list[Any]:
             return [
                 plan.type.factory(
-                    plan.descriptor, BuildContext(plan.spec, registry, services, self.name)
+                    plan.descriptor,
+                    BuildContext(plan.spec, registry, services, self.name, gaps, self.hash),
                 )
                 for plan in plans
             ]
 
-        return Exchange(self.name, made(self.sources), made(self.pipes), made(self.sinks))  # type: ignore[arg-type]
+        return Exchange(self.name, made(self.sources), made(self.pipes), made(self.sinks), gaps)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits that tell this exchange from any that streams otherwise."""
+        written = repr((self.sources, self.pipes, self.sinks))
+        return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 
 @attrs.frozen

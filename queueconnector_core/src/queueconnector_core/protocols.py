@@ -14,7 +14,17 @@ from queueconnector_core.component import Claim
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.record import Batch, Value
 
-__all__ = ("Source", "Pipe", "Sink", "Codec", "Encoder", "Decoder", "ResourceHost")
+__all__ = (
+    "Source",
+    "DrainableSource",
+    "ProvenSource",
+    "Pipe",
+    "Sink",
+    "Codec",
+    "Encoder",
+    "Decoder",
+    "ResourceHost",
+)
 
 
 @runtime_checkable
@@ -37,6 +47,26 @@ class Source(Protocol):
 
     async def stop(self) -> None:
         """Disconnect and make `read` end. Idempotent, safe before `start`, leaves no task."""
+
+
+@runtime_checkable
+class DrainableSource(Source, Protocol):
+    """A source that is told when its records were delivered, and commits that to its far end."""
+
+    async def drain(self) -> None:
+        """Receive nothing more: `read` gives what it has, or nothing, and ends.
+
+        The connection stays until `stop`, so that what is still in flight can be acknowledged.
+        Without this method `stop` is called at that point.
+        """
+
+
+@runtime_checkable
+class ProvenSource(Source, Protocol):
+    """A source that can tell a far end that is idle from one that is dead."""
+
+    def silent_s(self) -> float:
+        """Seconds since the far end last proved that it is there; 0 when nothing is expected."""
 
 
 @runtime_checkable

@@ -79,6 +79,24 @@ class Metadata:
     quality: Quality = Quality.VALID
     position: str | None = None
     """Where the source found it, for people: `topic[3]@1042`, `sys/tg_test/1/double_scalar#7`."""
+    source: str | None = None
+    """What made it, as a URI reference: `tango://host:10000/sys/tg_test/1/double_scalar`."""
+    event: str | None = None
+    """How the source came by it, such as `change`, `initial` or `polled`."""
+    sequence: int | None = None
+    """Its number among the records of its source, which began with 1 at `start`."""
+    original: Value | bytes = None
+    """The record as its source received it: octets (`bytes`), or a value; None: not kept."""
+    parts: tuple[Sequence[Metadata], ...] = ()
+    """The metadata of the records that this value was made of, where there were several."""
+
+    def originals(self) -> Iterator[Metadata]:
+        """The metadata of each source record in it, oldest first."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            for metadata in part:
+                yield from metadata.originals()
 
 
 NO_METADATA = Metadata()
@@ -186,7 +204,10 @@ class Batch:
         if wrong:
             raise IndexError(f"a batch of {len(self.values)} values has no index {wrong[0]}")
         # Copies: one error may stand for several values, each of its own weight.
-        failures = (RecordError(str(error), self.weight(i)) for i, error in failed.items())
+        failures = (
+            RecordError(str(error), self.weight(i), self._origins(i), error.stage)
+            for i, error in failed.items()
+        )
         kept = [index for index in range(len(self.values)) if index not in failed]
         return attrs.evolve(
             self,
@@ -195,6 +216,9 @@ class Batch:
             weights=_chosen(self.weights, kept),
             failures=(*self.failures, *failures),
         )
+
+    def _origins(self, index: int) -> tuple[Metadata, ...]:
+        return () if self.metadata is None else tuple(self.metadata[index].originals())
 
     def split(self, index: int) -> tuple[Batch, Batch]:
         """The values before `index`, and the rest; each part holds the acknowledgements.
@@ -217,7 +241,13 @@ class Batch:
 
     @classmethod
     def joined(cls, batches: Sequence[Batch], value: Value, metadata: Metadata | None) -> Batch:
-        """One value made of several whole batches; it stands for all their source records."""
+        """One value made of several whole batches; it stands for all their source records.
+
+        It remembers the metadata of each of them as `Metadata.parts`.
+        """
+        parts = tuple(batch.metadata for batch in batches if batch.metadata is not None)
+        if parts:
+            metadata = attrs.evolve(metadata or NO_METADATA, parts=parts)
         failures = [failure for batch in batches for failure in batch.failures]
         total = sum(batch.source_records for batch in batches)
         return cls(
