@@ -108,6 +108,15 @@ class Harness:
         assert producer.flush(60) == 0
         assert not failed
 
+    def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
+        """What the group has committed of a partition; None: nothing."""
+        consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": group})
+        try:
+            (place,) = consumer.committed([TopicPartition(topic, partition)], timeout=20)
+            return place.offset if place.offset >= 0 else None
+        finally:
+            consumer.close()
+
     def contents(self, topic: str, partition: int = 0) -> list[bytes]:
         """All values of a partition, read with librdkafka."""
         return [message.value() or b"" for message in self.messages(topic, partition)]
