@@ -14,7 +14,8 @@ from pathlib import Path
 import attrs
 import pytest
 
-from tests.chaos.ends import FileFeed, FileOutlet
+from devservices.kafka import KafkaBroker
+from tests.chaos.ends import FileFeed, FileOutlet, KafkaFeed, KafkaOutlet
 from tests.chaos.killing import Flow
 
 
@@ -25,7 +26,7 @@ class Scale:
     stops: int
 
 
-SHORT = Scale(20_000, 4, 2)
+SHORT = Scale(20_000, 4, 1)
 LONG = Scale(1_000_000, 100, 20)
 
 SEED = 5
@@ -62,4 +63,20 @@ def prove(flow: Flow, scale: Scale, tell: Callable[..., None]) -> None:
 @pytest.mark.timeout(3600)
 def test_from_file_to_file(tmp_path: Path, is_long: bool, tell: Callable[..., None]) -> None:
     flow = Flow(FileFeed(tmp_path), FileOutlet(tmp_path), tmp_path, SEED)
+    prove(flow, LONG if is_long else SHORT, tell)
+
+
+@pytest.mark.timeout(3600)
+def test_from_kafka_to_kafka(
+    kafka_broker: KafkaBroker, tmp_path: Path, is_long: bool, tell: Callable[..., None]
+) -> None:
+    flow = Flow(KafkaFeed(kafka_broker), KafkaOutlet(kafka_broker), tmp_path, SEED)
+    prove(flow, LONG if is_long else SHORT, tell)
+
+
+@pytest.mark.timeout(3600)
+def test_from_kafka_to_file(
+    kafka_broker: KafkaBroker, tmp_path: Path, is_long: bool, tell: Callable[..., None]
+) -> None:
+    flow = Flow(KafkaFeed(kafka_broker), FileOutlet(tmp_path), tmp_path, SEED)
     prove(flow, LONG if is_long else SHORT, tell)
