@@ -11,20 +11,24 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 import tango
 from tango.utils import PyTangoThreadPoolExecutor
 
-from queueconnector_tango._proxy import Form, Reading, describe, form_of, read_value
+from queueconnector_tango._proxy import Form, Reading, Subscription, describe, form_of, read_value
 
 __all__ = (
     "Identity",
     "Silence",
     "Polled",
     "Lookout",
+    "Received",
+    "Counters",
     "received_events",
+    "drop",
+    "take_up",
     "counter_key",
     "in_vigil_thread",
 )
@@ -43,7 +47,7 @@ _POLLED: Final = re.compile(r"Polled attribute name = (\S+)")
 _HOST: Final = re.compile(r"tango://[^:/]*", re.IGNORECASE)
 
 
-class Silence(Exception):
+class Silence(Exception):  # noqa: N818 - what the device does
     """The device did not answer; the text says what happened instead."""
 
 
@@ -91,23 +95,22 @@ class Lookout:
 
     def __init__(self, device_name: str) -> None:
         self._name = device_name
-        self._device: tango.DeviceProxy | None = None
-        self._admin: tango.DeviceProxy | None = None
+        self.server = ""
+        """The admin device of its server, once it has answered."""
+        # Proxies, once it has answered: only then there is more to ask.
+        self._device: Any = None
+        self._admin: Any = None
         self._identity = NOBODY
         self._polled: frozenset[str] | None = None
         """The attributes that the server polls itself, in lower case; None: not asked yet."""
-
-    @property
-    def server(self) -> str:
-        """The admin device of its server, once it has answered."""
-        return "" if self._admin is None else str(self._admin.name())
 
     def probe(self) -> Identity:
         """Ask the device and its server for a sign of life; raises `Silence`."""
         try:
             if self._device is None or self._admin is None:
                 self._device = _proxy(self._name)
-                self._admin = _proxy(self._device.adm_name())
+                self.server = self._device.adm_name()
+                self._admin = _proxy(self.server)
             self._device.ping()
             identity = _identity(self._admin)
         except tango.DevFailed as error:
@@ -121,7 +124,6 @@ class Lookout:
 
     def read(self, names: Sequence[str], with_history: bool) -> dict[str, Polled | str]:
         """Read several attributes at once: what each gave, or why it gave nothing."""
-        assert self._device is not None
         histories = {name: self._history(name) for name in names} if with_history else {}
         try:
             answers = self._device.read_attributes(list(names))
@@ -136,7 +138,6 @@ class Lookout:
 
     def _history(self, name: str) -> tuple[Reading, ...]:
         """What the server polled; failed readings left out."""
-        assert self._device is not None
         try:
             if self._polled is None:
                 found = (_POLLED.search(text) for text in self._device.polling_status())
@@ -150,20 +151,18 @@ class Lookout:
 
     def least_change(self, name: str) -> tuple[float, float]:
         """By how much, and how many percent, the attribute must change to be told; 0: any."""
-        assert self._device is not None
         try:
             event = self._device.get_attribute_config(name).events.ch_event
         except tango.DevFailed:
             return 0.0, 0.0
         return _number(event.abs_change), _number(event.rel_change)
 
-    def pushed_events(self) -> dict[str, int] | None:
-        """How many events the server has pushed, by `counter_key`; None: older than Tango 10."""
-        assert self._admin is not None
+    def pushed_events(self) -> dict[str, int]:
+        """How many events the server has pushed, by `counter_key`; empty before Tango 10."""
         try:
             answer = json.loads(self._admin.command_inout("QueryEventSystem"))
         except (tango.DevFailed, ValueError):
-            return None
+            return {}
         counters = (answer.get("server") or {}).get("event_counters") or {}
         # The counter stands at the number that the next event will have.
         return {counter_key(name): count - 1 for name, count in counters.items()}
@@ -176,16 +175,25 @@ class Received:
     latest: int
     """The number that the server gave to the latest event."""
     count: int
-    """How many events came."""
+    """How many events came; 0: `latest` does not tell anything yet."""
+
+    @property
+    def lacking(self) -> int:
+        """How many events of the server did not come, those before the subscription included."""
+        return self.latest - self.count
 
 
-def received_events() -> dict[str, Received | None]:
-    """The counters of every subscription, by `counter_key`; None where that is not unique."""
+Counters: TypeAlias = dict[str, Received | None]
+"""By `counter_key`; None where that is not unique."""
+
+
+def received_events() -> Counters:
+    """The counters of every subscription of this process."""
     try:
         answer = json.loads(tango.ApiUtil.instance().query_event_system())
     except (tango.DevFailed, ValueError, AttributeError):
         return {}
-    found: dict[str, Received | None] = {}
+    found: Counters = {}
     for name, entry in ((answer.get("client") or {}).get("event_callbacks") or {}).items():
         key = counter_key(name)
         numbers = Received(entry["server_counter"], entry["event_count"])
@@ -208,6 +216,19 @@ def _identity(admin: tango.DeviceProxy) -> Identity:
         raise
     heartbeat, event = answer[1][:2]
     return Identity(heartbeat, event.partition(":")[2].strip())
+
+
+def drop(subscriptions: Sequence[Subscription]) -> Counters:
+    """Unsubscribe for a while; the counters as they stood before."""
+    counters = received_events()
+    for subscription in subscriptions:
+        subscription.drop()
+    return counters
+
+
+def take_up(subscriptions: Sequence[Subscription]) -> list[str]:
+    """Subscribe again: why it was not possible, for each, or ""."""
+    return [subscription.take_up() for subscription in subscriptions]
 
 
 def _proxy(name: str) -> tango.DeviceProxy:

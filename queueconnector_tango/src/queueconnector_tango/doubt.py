@@ -30,6 +30,10 @@ than about 20 ms after Tango calls it done were lost (13 of 400)."""
 MISSED_S: Final = 1.0
 """What is missed within so long of the last time is the same gap."""
 
+COUNTED_S: Final = 300.0
+"""A server counts no events of an attribute for which nobody has confirmed a subscription for ten
+minutes."""
+
 MARK_S: Final = 4.0
 MARKS: Final = 16
 """The rate of events is that of the last minute."""
@@ -45,6 +49,10 @@ class _Doubt:
     """Events in a second, before; None: too few came."""
     renewal: bool
     """The subscription is to be renewed before anything is proven."""
+    is_countable: bool
+    """The server numbers its events on, so that those that did not come can be counted."""
+    before: Received | None = None
+    """Tango's counters before the subscription was renewed."""
     renewed_at: float | None = None
     read_at: float = 0.0
     news_at: float | None = None
@@ -158,6 +166,12 @@ class Watch:
         )
 
     @property
+    def must_be_compared(self) -> bool:
+        """Whether the counters of the server are needed to know what was lost."""
+        doubt = self._doubt
+        return doubt is not None and doubt.renewed_at is not None and doubt.before is not None
+
+    @property
     def known(self) -> Reading | None:
         """The latest value that was delivered."""
         latest = self._latest
@@ -181,27 +195,34 @@ class Watch:
             self._marks.append((now, self._count))
         return broken
 
-    def doubt(self, reason: GapReason, text: str, *, renewal: bool = False) -> None:
+    def doubt(
+        self, reason: GapReason, text: str, *, renewal: bool = False, is_countable: bool = True
+    ) -> None:
         """Events may be missing from now on, because of `text`."""
         doubt = self._doubt
         if doubt is None:
-            rate = self._rate()
             gap = self._ledger.open(self.name, reason, self._last_ns(), text)
             last = max(self._arrived_at, self._marks[-1][0])
-            self._doubt = _Doubt(gap, time.monotonic(), last, rate, renewal or not self.heard_at)
+            doubt = self._doubt = _Doubt(gap, time.monotonic(), last, self._rate(), False, True)
             logger.warning("%s: %s: no events: %s", self._exchange, self.name, text)
-            return
-        if reason is GapReason.DEVICE_AWAY and doubt.gap.gap.reason is not reason:
+        elif reason is GapReason.DEVICE_AWAY and doubt.gap.gap.reason is not reason:
             doubt.gap.gap = attrs.evolve(doubt.gap.gap, reason=reason, text=text)
-        if renewal:
+        doubt.is_countable &= is_countable
+        if renewal or not self.heard_at:
             doubt.renewal, doubt.renewed_at = True, None
+
+    def dropped(self, before: Received | None) -> None:
+        """The subscription was dropped; `before` that Tango's counters stood so."""
+        doubt = self._doubt
+        if doubt is not None and doubt.before is None and doubt.is_countable:
+            doubt.before = before if before is not None and before.count else None
+        self.base = None
 
     def renewed(self, refused: str) -> None:
         """The subscription was made anew, or was not, for a reason."""
         if self._doubt is not None and not refused:
             self._doubt.renewal = False
             self._doubt.renewed_at = time.monotonic()
-            self.base = None
 
     def polled(self, answer: Polled | str, asked: float) -> None:
         """The attribute was read at `asked`; what no event told is delivered, oldest first.
@@ -234,8 +255,11 @@ class Watch:
         self._deliver(polled, kind)
         return True
 
-    def settle(self, received: Received | None) -> None:
-        """Draw the conclusions: the gap ends, or the subscription must be renewed."""
+    def settle(self, received: Received | None, pushed: int | None) -> None:
+        """Draw the conclusions: the gap ends, or the subscription must be renewed.
+
+        `received` and `pushed` are the counters of Tango here, and of the server a moment before.
+        """
         lost = self._lost(received)
         doubt = self._doubt
         if doubt is None:
@@ -245,7 +269,8 @@ class Watch:
         elif doubt.renewed_at is not None:
             last = doubt.read_at if self.polls else time.monotonic()
             if last > doubt.renewed_at + SUBSCRIBED_S:
-                self._close(doubt, *self._estimate(doubt))
+                unheard = _unheard(doubt, received, pushed)
+                self._close(doubt, *(self._estimate(doubt) if unheard is None else (unheard, True)))
         elif self._arrived_at > doubt.began:
             self._close(doubt, *(self._estimate(doubt) if lost is None else (lost, True)))
         elif doubt.news_at is not None:
@@ -265,11 +290,11 @@ class Watch:
 
     def _lost(self, received: Received | None) -> int | None:
         """How many events were lost since the last time, as Tango counts; None: not known."""
-        if received is None:
+        if received is None or not received.count:
+            # Tango learns from the first event where the server's counter stands.
             return None
-        lacking = received.latest - received.count
-        base, self.base = self.base, lacking
-        return None if base is None else max(lacking - base, 0)
+        base, self.base = self.base, received.lacking
+        return None if base is None else max(received.lacking - base, 0)
 
     def _settle_missed(self, lost: int | None) -> None:
         missed = self._missed
@@ -344,11 +369,24 @@ class Watch:
             logger.info("%s: %s changes without events", self._exchange, self.name)
         else:
             self._suspected_at = time.monotonic()
-            self.doubt(GapReason.EVENT_TIMEOUT, "its value changed without an event", renewal=True)
+            text = "its value changed without an event"
+            self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
 
 
 def _value_of(event: Any) -> Reading:
     return read_value(event.attr_value)
+
+
+def _unheard(doubt: _Doubt, received: Received | None, pushed: int | None) -> int | None:
+    """How many events did not come, by the counters; None: they do not tell."""
+    before = doubt.before
+    if before is None or not doubt.is_countable or received is None:
+        return None
+    if time.monotonic() - doubt.began > COUNTED_S:
+        return None
+    # The first event of the new subscription tells where the counter stood when it began.
+    reached = received.lacking if received.count else pushed
+    return None if reached is None else max(reached - before.latest - doubt.polled, 0)
 
 
 def _is_within(value: Any, former: Any, absolute: float, percent: float) -> bool:

@@ -12,14 +12,16 @@ from weakref import WeakKeyDictionary
 
 from queueconnector_core.gaps import GapReason
 from queueconnector_tango._lookout import (
+    Counters,
     Identity,
     Lookout,
     Polled,
     Silence,
+    drop,
     in_vigil_thread,
     received_events,
+    take_up,
 )
-from queueconnector_tango._proxy import Subscription
 from queueconnector_tango.doubt import MOMENT_S, Watch
 
 __all__ = ("Vigil", "Vigils", "READ_BACK_S")
@@ -34,6 +36,10 @@ GRACE_S: Final = 0.05
 
 RENEWED_AT_ONCE: Final = 50
 """Between so many renewed subscriptions, of about 5 ms each, all doubtful attributes are read."""
+
+AWAY_S: Final = 5.0
+"""After a device was away for so long Tango may have begun to connect anew by itself, which takes
+ten seconds and tells nobody what is lost."""
 
 BROKEN_S: Final = 5.0
 """Tango tells each subscription that a connection is broken; so long that is the same news."""
@@ -81,7 +87,7 @@ class Vigils:
         self._connected_at[vigil.server] = now
         concerned = [each for each in self._vigils.values() if each.server == vigil.server]
         subscriptions = [watch.subscription for each in concerned for watch in each.watches]
-        dropping = asyncio.ensure_future(in_vigil_thread(_drop, subscriptions))
+        dropping = asyncio.ensure_future(in_vigil_thread(drop, subscriptions))
         for each in concerned:
             each.begin_anew(identity, dropping, restarted=restarted)
 
@@ -101,7 +107,7 @@ class Vigil:
         self._vigils = vigils
         self._lookout = Lookout(device_name)
         self._identity: Identity | None = None
-        self._dropping: asyncio.Future[None] | None = None
+        self._dropping: asyncio.Future[Counters] | None = None
         self._read_back_at = time.monotonic()
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -124,7 +130,7 @@ class Vigil:
             await asyncio.wait((task,))
 
     def begin_anew(
-        self, identity: Identity, dropping: asyncio.Future[None], *, restarted: bool
+        self, identity: Identity, dropping: asyncio.Future[Counters], *, restarted: bool
     ) -> None:
         """The connection for events is dead: doubt everything, and subscribe anew once dropped."""
         self._identity = identity
@@ -132,9 +138,9 @@ class Vigil:
         for watch in self.watches:
             if restarted:
                 text = "the device's server was restarted"
-                watch.doubt(GapReason.DEVICE_AWAY, text, renewal=True)
+                watch.doubt(GapReason.DEVICE_AWAY, text, renewal=True, is_countable=False)
             else:
-                text = "Tango lost its connection for events"
+                text = "Tango's connection for events is in doubt"
                 watch.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True)
         self._woken.set()
 
@@ -148,12 +154,15 @@ class Vigil:
                 await self._look()
             except Exception:
                 logger.exception("the vigil over a device failed; it goes on")
-            doubtful = any(watch.in_doubt or watch.must_be_read for watch in self.watches)
-            periods = (w.poll_s if doubtful else w.heartbeat_s for w in self.watches)
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(periods, default=1.0)):
+                async with asyncio.timeout(self._period):
                     await self._woken.wait()
             self._woken.clear()
+
+    @property
+    def _period(self) -> float:
+        doubtful = any(watch.in_doubt or watch.must_be_read for watch in self.watches)
+        return min((w.poll_s if doubtful else w.heartbeat_s for w in self.watches), default=1.0)
 
     async def _look(self) -> None:
         try:
@@ -162,12 +171,14 @@ class Vigil:
             for watch in self.watches:
                 watch.doubt(GapReason.DEVICE_AWAY, str(silence))
             return
-        self.answered_at = time.monotonic()
+        now = time.monotonic()
+        was_away = now - self.answered_at > max(AWAY_S, 3 * self._period)
+        self.answered_at = now
         self.server = self._lookout.server
         former, self._identity = self._identity, identity
         restarted = former is not None and identity.is_another_than(former)
         broken = [watch for watch in self.watches if watch.take_troubles()]
-        if restarted or broken:
+        if restarted or broken or (was_away and former is not None):
             self._vigils.connect_anew(self, identity, restarted=restarted)
         await self._read_doubtful()
         await self._renew()
@@ -190,23 +201,31 @@ class Vigil:
         return [(watch, answers[name]) for watch, name in zip(watches, names, strict=True)]
 
     async def _renew(self) -> None:
-        if self._dropping is not None:
-            await asyncio.shield(self._dropping)
-            self._dropping = None
-        lapsed = [watch for watch in self.watches if watch.must_be_renewed][:RENEWED_AT_ONCE]
+        lapsed = [watch for watch in self.watches if watch.must_be_renewed]
         if not lapsed:
             return
-        answers = await in_vigil_thread(_take_up, [watch.subscription for watch in lapsed])
+        if self._dropping is None:
+            self._dropping = asyncio.ensure_future(in_vigil_thread(received_events))
+        counters = await asyncio.shield(self._dropping)
+        self._dropping = None
+        for watch in lapsed:
+            watch.dropped(counters.get(watch.key))
+        lapsed = lapsed[:RENEWED_AT_ONCE]
+        answers = await in_vigil_thread(take_up, [watch.subscription for watch in lapsed])
         # Unless the server was restarted once more meanwhile.
         if self._dropping is None:
             for watch, refused in zip(lapsed, answers, strict=True):
                 watch.renewed(refused)
 
     async def _settle(self) -> None:
+        pushed: dict[str, int] = {}
+        if any(watch.must_be_compared for watch in self.watches):
+            pushed = await in_vigil_thread(self._lookout.pushed_events)
+            await asyncio.sleep(GRACE_S)
         needed = any(watch.must_be_counted for watch in self.watches)
-        counters = await in_vigil_thread(received_events) if needed else {}
+        received = await in_vigil_thread(received_events) if needed else {}
         for watch in self.watches:
-            watch.settle(counters.get(watch.key))
+            watch.settle(received.get(watch.key), pushed.get(watch.key))
 
     async def _read_back(self) -> None:
         """Read what is quiet; a change that no event told, a moment later still, is suspect."""
@@ -223,7 +242,7 @@ class Vigil:
         ]
         if not changed:
             return
-        pushed = await in_vigil_thread(self._lookout.pushed_events) or {}
+        pushed = await in_vigil_thread(self._lookout.pushed_events)
         await asyncio.sleep(MOMENT_S)
         received = await in_vigil_thread(received_events)
         for watch, answer in changed:
@@ -231,14 +250,6 @@ class Vigil:
                 name = watch.subscription.attribute_name
                 least = await in_vigil_thread(self._lookout.least_change, name)
                 came = received.get(watch.key)
-                number = None if came is None else pushed.get(watch.key, 0) - came.latest
+                known = came is not None and came.count and watch.key in pushed
+                number = pushed[watch.key] - came.latest if came is not None and known else None
                 watch.suspect(answer, least, number)
-
-
-def _drop(subscriptions: Sequence[Subscription]) -> None:
-    for subscription in subscriptions:
-        subscription.drop()
-
-
-def _take_up(subscriptions: Sequence[Subscription]) -> list[str]:
-    return [subscription.take_up() for subscription in subscriptions]
