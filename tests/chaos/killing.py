@@ -108,7 +108,7 @@ class Flow:
         """Wait for a random part of the share, and then some of the time between commits."""
         wanted = self._samples[0][1] + self._random.randint(1, max(1, share * 9 // 10))
         self._feed_until(lambda: self._samples[-1][1] >= wanted, connector, until)
-        end_s = time.monotonic() + self._random.uniform(0, self._feed.commit_interval_s)
+        end_s = time.monotonic() + self._random.uniform(0, 5 * self._feed.commit_interval_s)
         self._feed_until(lambda: time.monotonic() >= end_s, connector, until)
 
     def _feed_until(

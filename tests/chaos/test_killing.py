@@ -26,7 +26,7 @@ class Scale:
     stops: int
 
 
-SHORT = Scale(20_000, 4, 1)
+SHORT = Scale(10_000, 2, 1)
 LONG = Scale(1_000_000, 100, 20)
 
 SEED = 5
