@@ -94,6 +94,10 @@ class OpenGap:
         )
 
 
+def _tell_nobody(_: Gap) -> None:
+    """Nobody listens."""
+
+
 class GapLedger:
     """The gaps of one exchange, in bounded memory.
 
@@ -107,7 +111,7 @@ class GapLedger:
         """The sum of what closed gaps cost, where that is known."""
         self.uncounted = 0
         """How many closed gaps nobody could count."""
-        self.on_closed: Callable[[Gap], None] = lambda gap: None
+        self.on_closed: Callable[[Gap], None] = _tell_nobody
         """Called with each gap whose end is known."""
         self._closed: deque[Gap] = deque(maxlen=KEPT_GAPS)
         self._open: list[OpenGap] = []
