@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 IN_GROUP: dict[str, Any] = {"session_timeout_s": 1.0, "commit_interval_s": 0.05}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def coordinator(kafka: Harness) -> None:
-    """The first group of a broker waits until a topic for the offsets is made."""
-    kafka.committed("first", kafka.topic())
+pytestmark = pytest.mark.usefixtures("coordinator")
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from queueconnector_core.errors import RecordError, RetryableError
 from queueconnector_core.record import Batch, TimestampOrigin
 from queueconnector_core.registry import Registry
 from queueconnector_kafka import _client, _consumer
+from queueconnector_kafka._continuity import Interrupted
 from queueconnector_kafka._positions import Progress
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 from queueconnector_kafka.source import KafkaConsumerSource
@@ -194,7 +195,7 @@ async def test_records_removed_before_they_were_read_are_told_and_reading_goes_o
     source = kafka.source(topic, "int64")
     await source.start()
     await source.stop()
-    source._resume = {0: Progress(0)}  # as after an interruption
+    source._interrupted = Interrupted({0: Progress(0)})  # as after an interruption
     kafka.produce(topic, b"1", b"2", b"3")
     admin = AdminClient({"bootstrap.servers": kafka.broker.bootstrap})
     place = TopicPartition(topic, 0, 2)

@@ -11,9 +11,11 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 
 from queueconnector_core.errors import RetryableError
+from queueconnector_core.gaps import GapLedger
 from queueconnector_core.record import Acknowledgement
 from queueconnector_kafka._client import common, partitions_of, translated
 from queueconnector_kafka._connecting import closed, reach, undisturbed
+from queueconnector_kafka._continuity import Continuity, Interrupted
 from queueconnector_kafka._group import Membership, group_settings
 from queueconnector_kafka._offsets import starting_offsets
 from queueconnector_kafka._positions import Fetched, Positions, Progress
@@ -42,12 +44,14 @@ class Consumer:
     def __init__(
         self,
         options: KafkaConsumerSourceDescriptor,
-        resume: Mapping[int, Progress] | None = None,
+        gaps: GapLedger,
+        before: Interrupted | None = None,
     ) -> None:
-        """`resume` is the `progress` of a former consumer that lost its brokers."""
+        """`gaps` is told what is lost; `before` is where a former consumer was interrupted."""
         self._topic = options.topic
         self._options = options
-        self._resume = dict(resume or {})
+        self._before = Interrupted({}) if before is None else before
+        self._ends = self._before.ends
         in_group = options.group_id is not None
         self._aiokafka = AIOKafkaConsumer(
             **common(options) | (group_settings(options) if in_group else {}),
@@ -62,17 +66,23 @@ class Consumer:
         self._client = self._aiokafka._client  # noqa: SLF001
         self.positions = Positions()
         """The partitions that are read at present."""
-        self._group = (
-            Membership(self._aiokafka, options, self.positions, self._resume) if in_group else None
-        )
+        self._group = Membership(self._aiokafka, options, self.positions) if in_group else None
+        self._continuity = Continuity(self._client, self._topic, gaps)
         self._open = False
         self._waiting: asyncio.Timeout | None = None
         self._heard = _Heard()
 
     @property
-    def progress(self) -> dict[int, Progress]:
-        """What the next consumer needs to go on where this one was."""
-        return self._resume | self.positions
+    def is_open(self) -> bool:
+        """Whether there may be more to fetch."""
+        return self._open
+
+    def interrupted(self) -> Interrupted:
+        """What the next consumer needs to go on where this one is."""
+        for partition, progress in self.positions.items():
+            progress.whole_ns = self._whole_ns(partition)
+        positions = dict(self._before.positions) | self.positions
+        return Interrupted(positions, self._continuity.topic_id, self._ends)
 
     async def start(self) -> None:
         """Fix the positions: those of `resume`, of the group, or where the options say.
@@ -91,26 +101,25 @@ class Consumer:
     async def _begin(self) -> None:
         await self._aiokafka.start()
         partitions = await partitions_of(self._client, self._options)
+        resume = await self._continuity.resumed(self._before)
+        if self._options.until == "latest" and not self._ends:
+            ends = await self._aiokafka.end_offsets([self._place(n) for n in partitions])
+            self._ends = {place.partition: offset for place, offset in ends.items()}
         if self._group is not None:
-            await self._group.join(partitions)
+            await self._group.join(partitions, resume)
         else:
-            await self._take_all(partitions)
+            self._assign(await self._all(partitions, resume))
         self._heard.now()
         self._open = True
 
-    async def _take_all(self, partitions: list[int]) -> None:
-        places = [self._place(number) for number in partitions if number not in self._resume]
-        if self._resume:
+    async def _all(self, partitions: list[int], resume: dict[int, Progress]) -> dict[int, Progress]:
+        """The positions of all partitions, where there is no group."""
+        if resume:
             # After an interruption a partition that is new was made since, and is read as a whole.
-            begin: Mapping[Any, int] = dict.fromkeys(places, 0)
-        else:
-            begin = await starting_offsets(self._aiokafka, places, self._options.start)
-        self._assign(
-            {
-                number: self._resume.get(number) or Progress(begin[self._place(number)])
-                for number in partitions
-            }
-        )
+            return {number: resume.get(number) or Progress(0) for number in partitions}
+        places = [self._place(number) for number in partitions]
+        begin = await starting_offsets(self._aiokafka, places, self._options.start)
+        return {number: Progress(begin[self._place(number)]) for number in partitions}
 
     def _place(self, partition: int) -> Any:
         return TopicPartition(self._topic, partition)
@@ -118,7 +127,10 @@ class Consumer:
     def _assign(self, added: Mapping[int, Progress]) -> None:
         self.positions.update(added)
         self._aiokafka.assign([self._place(partition) for partition in self.positions])
-        for partition, progress in self.positions.items():
+        self._seek(self.positions)
+
+    def _seek(self, partitions: Mapping[int, Progress]) -> None:
+        for partition, progress in partitions.items():
             self._aiokafka.seek(self._place(partition), progress.position)
 
     async def fetch(self) -> Fetched:
@@ -132,12 +144,10 @@ class Consumer:
         try:
             # aiokafka waits without a limit while a group rebalances.
             async with asyncio.timeout(2 * FETCH_POLL_S) as self._waiting:
+                await self._look_around()
                 found = await self._next()
         except TimeoutError:
             found = {}
-        except errors.OffsetOutOfRangeError as error:
-            await self._return_to_range(error.args[0])
-            return {}
         except (errors.ConsumerStoppedError, errors.NoOffsetForPartitionError):
             # The group has given us a partition, and its position is not fixed yet.
             return {}
@@ -153,15 +163,37 @@ class Consumer:
             self._check_silence()
         return found
 
-    async def _next(self) -> Fetched:
+    async def _look_around(self) -> None:
+        """What is to be known before the next records are asked for."""
+        if await self._continuity.is_another():
+            self._begin_anew()
         if self._group is None:
             self._watch_partitions()
         elif not self.positions and await self._client.force_metadata_update():
             # There is nothing to fetch: this answer has to prove that the brokers are there.
             self._heard.now()
-        found = await self._aiokafka.getmany(
-            timeout_ms=round(1000 * FETCH_POLL_S), max_records=MAX_FETCH_RECORDS
-        )
+        if self._options.until == "latest" and await self._is_at_end():
+            self._open = False
+
+    async def _is_at_end(self) -> bool:
+        if self._group is not None and not self._group.is_settled:
+            return False
+        for number in list(self.positions):
+            # Not that of the last record: behind it there may be marks of transactions.
+            if await self._aiokafka.position(self._place(number)) < self._ends.get(number, 0):
+                return False
+        return True
+
+    async def _next(self) -> Fetched:
+        if not self._open:
+            return {}
+        try:
+            found = await self._aiokafka.getmany(
+                timeout_ms=round(1000 * FETCH_POLL_S), max_records=MAX_FETCH_RECORDS
+            )
+        except errors.OffsetOutOfRangeError as error:
+            await self._return_to_range(error.args[0])
+            return {}
         return self._ours(found)
 
     async def fetched(self) -> Fetched:
@@ -194,22 +226,47 @@ class Consumer:
             logger.info("%s has new partitions: %s", self._options.where, sorted(new))
             self._assign({number: Progress(0) for number in new})
 
+    def _whole_ns(self, partition: int) -> int:
+        """When nothing was missing of it yet: the time of its latest answer."""
+        answered_ms = self._aiokafka.last_poll_timestamp(self._place(partition)) or 0
+        return max(self.positions[partition].whole_ns, 1_000_000 * answered_ms)
+
     async def _return_to_range(self, wanted: Mapping[Any, int]) -> None:
         """Go on with the oldest record where the wanted one is gone, or the topic began anew."""
-        try:
-            first = await self._aiokafka.beginning_offsets(list(wanted))
-        except errors.KafkaError as error:
-            raise translated(error, f"cannot read {self._options.where}") from None
+        if await self._continuity.is_another(at_once=True):
+            self._begin_anew()
+            return
+        first = await self._aiokafka.beginning_offsets(list(wanted))
         for place, offset in wanted.items():
-            if place.partition not in self.positions:
+            number = place.partition
+            if number not in self.positions:
                 continue
             logger.warning(
-                "%s[%d]@%d is not there any more (deleted by retention, or the topic was made "
-                "anew); going on at @%d",
-                *(place.topic, place.partition, offset, first[place]),
+                "%s[%d]@%d is not there any more; going on at @%d",
+                *(self._topic, number, offset, first[place]),
             )
-            self.positions[place.partition].position = first[place]
-            self._aiokafka.seek(place, first[place])
+            whole_ns = self._whole_ns(number)
+            if offset < first[place]:
+                self._continuity.removed(number, offset, first[place], whole_ns)
+                self.positions[number].position = first[place]
+            else:
+                # A log that is shorter than what was read of it: of a broker without topic ids.
+                self._continuity.made_anew(whole_ns)
+                self.positions[number] = Progress(first[place])
+        self._seek({place.partition: self.positions[place.partition] for place in wanted})
+
+    def _begin_anew(self) -> None:
+        """Read the whole topic, which is another one than that of before."""
+        logger.warning("%s was made anew; reading all of it", self._options.where)
+        self._continuity.made_anew(max(map(self._whole_ns, self.positions), default=None))
+        fresh = {number: Progress(0) for number in self.positions}
+        if self._group is not None:
+            self.positions.update(fresh)
+            self._seek(fresh)
+            return
+        known = self._aiokafka.partitions_for_topic(self._topic) or self.positions.keys()
+        self.positions.clear()
+        self._assign({number: Progress(0) for number in known})
 
     def silent_s(self) -> float:
         """Seconds since a broker last answered; 0 while nobody waits for records."""

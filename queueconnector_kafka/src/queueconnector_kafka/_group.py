@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition, errors
 
 from queueconnector_core.errors import FatalError
+from queueconnector_core.provenance import time_of, time_text
 from queueconnector_kafka._client import translated
 from queueconnector_kafka._offsets import starting_offsets
 from queueconnector_kafka._positions import Positions, Progress
@@ -21,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 COMMIT_TIMEOUT_S: Final = 3.0
 """A commit that takes longer is given up; the next one commits at least as much."""
+
+LAST_DELIVERIES_S: Final = 5.0
+"""A rebalance waits at most so long for what is under way; the whole group waits with it."""
 
 NEVER_MS: Final = 2**31 - 1
 
@@ -50,12 +55,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         aiokafka: AIOKafkaConsumer,
         options: KafkaConsumerSourceDescriptor,
         positions: Positions,
-        resume: Mapping[int, Progress],
     ) -> None:
         self._aiokafka = aiokafka
         self._options = options
         self._positions = positions
-        self._given_up = dict(resume)
+        self._given_up: dict[int, Progress] = {}
         self._partitions: frozenset[int] = frozenset()
         self._assigned = asyncio.Event()
         self._committing = asyncio.Lock()
@@ -63,12 +67,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.error: Exception | None = None
         """Why it cannot go on: `RetryableError` or `FatalError`."""
 
-    async def join(self, partitions: Collection[int]) -> None:
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is known which partitions are ours."""
+        return self._assigned.is_set()
+
+    async def join(self, partitions: Collection[int], resume: Mapping[int, Progress]) -> None:
         """Wait until the group has said which partitions are ours, and their positions are fixed.
 
-        `partitions` are those of the topic at present. Raises errors of aiokafka, those of
-        `error`, and `TimeoutError` when the group does not settle.
+        `partitions` are those of the topic at present; `resume` goes on where it is, if it is still
+        ours. Raises errors of aiokafka, those of `error`, and `TimeoutError` when the group does
+        not settle.
         """
+        self._given_up = dict(resume)
         self._partitions = frozenset(partitions)
         # aiokafka tells what goes wrong in the group to those who wait for an assignment.
         assignment = self._aiokafka._subscription.wait_for_assignment()  # noqa: SLF001
@@ -87,7 +98,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         """Called by aiokafka, which gives no records meanwhile; the group waits for the end."""
-        limit_s = self._options.session_timeout_s / 2
+        limit_s = min(self._options.session_timeout_s / 2, LAST_DELIVERIES_S)
         if not await self._positions.settled(limit_s):
             logger.warning(
                 "%s: the group %r rebalances, and not all records were delivered within %g s; "
@@ -97,6 +108,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         await self.commit()
         self._given_up |= self._positions
         self._positions.clear()
+        self._assigned.clear()
 
     async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
         """Called by aiokafka when the group has rebalanced."""
@@ -127,12 +139,15 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         begin = dict.fromkeys(fresh, 0)
         begin |= await starting_offsets(self._aiokafka, old, self._options.start)
         for place in assigned:
-            known = committed[place].offset if place in committed else None
+            known = committed.get(place)
             progress = before.get(place.partition)
-            if progress is None:
-                progress = Progress(begin[place] if known is None else known)
-            progress.position = max(progress.position, known or 0)
-            progress.committed = known
+            if progress is None and known is not None:
+                progress = Progress(known.offset, time_of(known.metadata))
+            elif progress is None:
+                progress = Progress(begin[place])
+            if known is not None:
+                progress.position = max(progress.position, known.offset)
+                progress.committed = known.offset
             self._aiokafka.seek(place, progress.position)
             self._positions[place.partition] = progress
 
@@ -157,8 +172,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             }
             if not due:
                 return
-            topic = self._options.topic
-            offsets = {TopicPartition(topic, number): offset for number, offset in due.items()}
+            # The time tells a later reader until when nothing was missing.
+            topic, now = self._options.topic, time_text(time.time_ns())
+            offsets = {TopicPartition(topic, n): (offset, now) for n, offset in due.items()}
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
                     await self._aiokafka.commit(offsets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,12 +22,14 @@ Fetched = Mapping[int, Sequence["KafkaRecord"]]
 class Progress:
     """One partition: what is read, what is under way, what was committed."""
 
-    __slots__ = ("_under_way", "committed", "position")
+    __slots__ = ("_under_way", "committed", "position", "whole_ns")
 
-    def __init__(self, position: int, committed: int | None = None) -> None:
+    def __init__(self, position: int, whole_ns: int | None = None) -> None:
         self.position = position
         """The offset of the next record to read."""
-        self.committed = committed
+        self.whole_ns = time.time_ns() if whole_ns is None else whole_ns
+        """A time when nothing was missing: nanoseconds since the Unix epoch, UTC."""
+        self.committed: int | None = None
         """What the group's next reader would begin with; None: not known to be anything."""
         self._under_way: OrderedDict[int, None] = OrderedDict()
 
