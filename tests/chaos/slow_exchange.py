@@ -75,7 +75,7 @@ class Program:
         context = BuildContext(DataSpec.of("int64"), registry, name="slow[0]", gaps=self._gaps)
         self._sink = SlowSink(float(seconds))
         source = component.factory(descriptor, context)
-        self._exchange = Exchange("slow[0]", [source], [], [self._sink], self._gaps)
+        self._exchange = Exchange("slow[0]", [source], [], [self._sink], gaps=self._gaps)
 
     async def run(self) -> None:
         await self._exchange.start()

@@ -77,6 +77,10 @@ class FileSinkDescriptor(SinkDescriptor):
         """The file: two writers would cut off each other's lines."""
         return [FileClaim(os.path.abspath(self.path), path="path")]  # noqa: PTH100 - resolves ..
 
+    def for_dead_letters(self) -> FileSinkDescriptor:
+        """The same without an encoding: letters have labels of their own."""
+        return attrs.evolve(self, encoding=None)
+
 
 @attrs.frozen
 class FileSourceDescriptor(SourceDescriptor):

@@ -10,7 +10,7 @@ import attrs
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RetryableError
-from queueconnector_core.record import Batch, Metadata, Record, Value
+from queueconnector_core.record import Batch, Metadata, Original, Record, Value
 from queueconnector_memory.checkpoint import Checkpoint
 from queueconnector_memory.file_descriptors import FileSourceDescriptor
 from queueconnector_memory.lines import MAX_LINE_BYTES, line_reader
@@ -125,5 +125,6 @@ class FileSource:
 
     def _told(self, piece: Piece, error: RecordError) -> RecordError:
         position = f"{self._descriptor.path}@{piece.offset}"
-        origin = Metadata(position=position, original=piece.octets)
-        return RecordError(f"{position}: {error}", origins=[origin])
+        original = None if piece.octets is None else Original(piece.octets)
+        whole = Metadata(position=position, original=original)
+        return RecordError(f"{position}: {error}", origins=error.origins or [whole])

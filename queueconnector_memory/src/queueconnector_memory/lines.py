@@ -11,7 +11,7 @@ not known is left out; only `value` is required, and null stands for a value tha
 | Member | Holds |
 | --- | --- |
 | `value` | octets, or null beside quality `INVALID` |
-| `label` | the encoding that came with octets (dtype bytes only) |
+| `label` | the encoding that came with octets, of dtype bytes; for others it is passed by |
 | `time` | the time of the value, UTC, RFC 3339 with nanoseconds |
 | `origin` | who set the time: `source`, `transport` or `arrival` |
 | `quality` | `VALID` (left out), `INVALID`, `ALARM`, `CHANGING` or `WARNING` |
@@ -33,7 +33,7 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
 from queueconnector_core.protocols import Codec
 from queueconnector_core.provenance import time_of, time_text
-from queueconnector_core.record import Metadata, Quality, Record, TimestampOrigin, Value
+from queueconnector_core.record import Metadata, Original, Quality, Record, TimestampOrigin
 
 __all__ = ("MAX_LINE_BYTES", "line_reader", "line_writer")
 
@@ -132,7 +132,8 @@ def _time(time_ns: int | None) -> str | None:
 def line_reader(spec: DataSpec, codec: Codec) -> Callable[[bytes], Record]:
     """A function that reads a line, with or without its end, as a record of `spec`.
 
-    It raises `RecordError` for anything else, unknown members included.
+    It raises `RecordError` for anything else, unknown members included; what is known of a record
+    whose value alone is wrong travels with the error.
     """
     decode = codec.decoder(spec)
 
@@ -142,14 +143,16 @@ def line_reader(spec: DataSpec, codec: Codec) -> Callable[[bytes], Record]:
         except (ValueError, RecursionError) as error:
             raise RecordError(f"found no line of a record: {error}") from None
         octets = _octets(line.value)
+        metadata = _metadata(line, octets)
         if octets is None and line.quality is not Quality.INVALID:
             raise RecordError('found the value null; allowed: only beside "quality": "INVALID"')
-        value: Value = None if octets is None else decode(octets)
-        if line.label and not spec.is_bytes:
-            raise RecordError(f"found the label {line.label!r}; allowed: only for dtype bytes")
-        if line.label and octets is not None:
+        try:
+            value = None if octets is None else decode(octets)
+        except RecordError as error:
+            raise RecordError(str(error), origins=[metadata]) from None
+        if line.label and octets is not None and spec.is_bytes:
             value = line.label, octets
-        return Record(value, _metadata(line, octets))
+        return Record(value, metadata)
 
     return read
 
@@ -178,5 +181,5 @@ def _metadata(line: _Line, original: bytes | None) -> Metadata:
         source=line.source,
         event=line.event,
         sequence=line.sequence,
-        original=original,
+        original=None if original is None else Original(original),
     )
