@@ -190,6 +190,10 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
         if problems:
             raise ConfigError(problems)
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)
+
     def _problems(self) -> Iterable[Problem]:
         if self.group_instance_id is not None and self.group_id is None:
             text = "is a name within a group, and there is no group_id; add it, or leave this out"

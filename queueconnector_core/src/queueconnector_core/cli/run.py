@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from queueconnector_core.cli.problems import EXIT_FAULT, refuse
 from queueconnector_core.cli.progress import Progress
 from queueconnector_core.connector import Connector
 from queueconnector_core.descriptors import ConfigSourceDescriptor
@@ -22,10 +23,8 @@ from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
 from queueconnector_core.structure import read_json, structure_as
 
-__all__ = ("run", "EXIT_FAULT", "EXIT_CONFIG")
+__all__ = ("run",)
 
-EXIT_FAULT = 1
-EXIT_CONFIG = 2
 EXIT_SIGNAL = 128
 """Added to the number of the signal that ended the run, as shells do."""
 
@@ -58,20 +57,15 @@ def run(
         Seconds between two lines of progress when the output is not a terminal.
     """
     if config is None and not source:
-        return _refuse("give the path of a configuration, or a --source")
+        return refuse("give the path of a configuration, or a --source")
     followed = list(source or ())
     try:
         if follow and config is not None:
             followed.append(json.dumps({"type": "FileConfigSource", "path": config}))
         text = _read(config) if config is not None and not follow else ""
     except (OSError, UnicodeDecodeError) as error:
-        return _refuse(f"cannot read {config}: {error}")
+        return refuse(f"cannot read {config}: {error}")
     return asyncio.run(_Run(interval_s).execute(text, followed))
-
-
-def _refuse(reason: str) -> int:
-    print(f"queueconnector: {reason}", file=sys.stderr)
-    return EXIT_CONFIG
 
 
 def _read(config: str) -> str:
@@ -94,7 +88,7 @@ class _Run:
             for number, source in enumerate(followed):
                 self._follow(f"source[{number}]", source)
         except ConfigError as error:
-            return _refuse(f"the configuration is refused:\n{error}")
+            return refuse(f"the configuration is refused:\n{error}")
         if not self._connector.groups and not followed:
             print("queueconnector: no exchanges are configured", file=sys.stderr)
             return 0
