@@ -55,13 +55,14 @@ def _group(group: Group) -> Iterator[str]:
         else:
             line += "; Reset or a new configuration leaves it"
     yield line
-    for exchange in group.exchanges:
-        yield _exchange(exchange)
+    for place, exchange in enumerate(group.exchanges):
+        failed = group.fault is not None and group.fault.exchange == place
+        yield _exchange(exchange, " failed" if failed else "")
 
 
-def _exchange(exchange: Exchange) -> str:
+def _exchange(exchange: Exchange, failed: str) -> str:
     stats = exchange.statistics
-    line = f"  {exchange.name}: {stats.received} received, {stats.delivered} delivered"
+    line = f"  {exchange.name}{failed}: {stats.received} received, {stats.delivered} delivered"
     if stats.dropped:
         last = f" (last: {stats.failures[-1].text})" if stats.failures else ""
         line += f", {stats.dropped} dropped{last}"
