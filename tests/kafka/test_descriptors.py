@@ -286,6 +286,7 @@ def test_discovery_and_plans_do_without_aiokafka() -> None:
     assert result.stdout == "planned\n", result.stderr
 
 
+USELESS = "has no effect with protocol {}; allowed: {}"
 TLS = {"protocol": "SSL", "ca_file": "ca.pem"}
 LOGIN = {
     "protocol": "SASL_SSL",
@@ -335,14 +336,14 @@ def test_security_goes_together(registry: Registry, end: str, security: Any) -> 
             LOGIN | {"protocol": "SSL"},
             dict.fromkeys(
                 ("mechanism", "user", "password_file"),
-                "has no effect with protocol SSL; allowed: SASL_PLAINTEXT, SASL_SSL",
+                USELESS.format("SSL", "SASL_PLAINTEXT, SASL_SSL"),
             ),
         ),
         (
             TLS | {"protocol": "PLAINTEXT", "check_hostname": False},
             dict.fromkeys(
                 ("ca_file", "check_hostname"),
-                "has no effect with protocol PLAINTEXT; allowed: SSL, SASL_SSL",
+                USELESS.format("PLAINTEXT", "SSL, SASL_SSL"),
             ),
         ),
         (TLS | {"key_file": "k"}, {"key_file": "needs the certificate too: cert_file"}),

@@ -20,9 +20,10 @@ def client_context(
 ) -> ssl.SSLContext:
     """The certificates as they are now.
 
-    Without `ca_file` the authorities of the system are trusted. A key that is not in `key_file` stands in `cert_file`. Not `strict`: without the extensions that
-    Python demands since 3.13. Reads files, so that it is not for the event loop. Raises
-    `ConfigError` (`ca_file`, `cert_file`).
+    Without `ca_file` the authorities of the system are trusted. A key that is not in `key_file`
+    stands in `cert_file`. Not `strict`: without the extensions that Python demands since 3.13.
+    Reads files, so that it is not for the event loop. Raises `ConfigError` (`ca_file`,
+    `cert_file`).
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
