@@ -57,13 +57,15 @@ def _group(group: Group) -> Iterator[str]:
             line += "; Reset or a new configuration leaves it"
     yield line
     wrong = ailments([group])
-    for exchange in group.exchanges:
-        yield _exchange(exchange, wrong.get(exchange.name))
+    for place, exchange in enumerate(group.exchanges):
+        failed = group.fault is not None and group.fault.exchange == place
+        name = f"{exchange.name} failed" if failed else exchange.name
+        yield _exchange(name, exchange, wrong.get(exchange.name))
 
 
-def _exchange(exchange: Exchange, wrong: str | None) -> str:
+def _exchange(name: str, exchange: Exchange, wrong: str | None) -> str:
     stats, gaps = exchange.statistics, exchange.gaps
-    line = f"  {exchange.name}: {stats.received} received, {stats.delivered} delivered"
+    line = f"  {name}: {stats.received} received, {stats.delivered} delivered"
     if stats.dead_lettered:
         line += f", {stats.dead_lettered} dead-lettered"
     if stats.dropped:

@@ -1,7 +1,8 @@
 """A consumer and a producer of one topic: all that this package asks of aiokafka.
 
-No other module imports aiokafka, nor sees its errors: they leave here as `RetryableError` (the
-brokers are away, or busy, or not yet ready) or `FatalError` (trying again is pointless).
+Beside it only `_access` imports aiokafka, and no other module sees its errors: they leave as
+`RetryableError` (the brokers are away, or busy, or not yet ready) or `FatalError` (trying again is
+pointless).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 
 from queueconnector_core.errors import FatalError, QueueConnectorError, RetryableError
+from queueconnector_kafka._access import Access
 from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor, TopicOptions
 
@@ -117,11 +119,12 @@ class Consumer:
     moment.
     """
 
-    def __init__(self, options: KafkaConsumerSourceDescriptor) -> None:
+    def __init__(self, options: KafkaConsumerSourceDescriptor, access: Access) -> None:
         self._topic = options.topic
         self._options = options
+        self._access = access
         self._aiokafka = AIOKafkaConsumer(
-            **_common(options),
+            **_common(options, access),
             fetch_max_wait_ms=options.fetch_max_wait_ms,
             # The fetching task wakes up by events; this is no more than a safety net.
             consumer_timeout_ms=1_000,
@@ -139,7 +142,7 @@ class Consumer:
         Raises `RetryableError` or `FatalError`.
         """
         try:
-            await reach(self._options)
+            await reach(self._options, self._access)
             await undisturbed(self._begin(resume or {}))
         except BaseException as error:
             await self.stop()
@@ -274,17 +277,18 @@ class _Heard:
 class Producer:
     """Writes record batches to the partitions of a topic; every replica in sync confirms them."""
 
-    def __init__(self, options: TopicOptions, record_batch_bytes: int) -> None:
+    def __init__(self, options: TopicOptions, access: Access, record_batch_bytes: int) -> None:
         self._options = options
+        self._access = access
         self._topic = options.topic
         self._aiokafka = AIOKafkaProducer(
-            **_common(options), acks="all", max_batch_size=record_batch_bytes
+            **_common(options, access), acks="all", max_batch_size=record_batch_bytes
         )
 
     async def start(self) -> None:
         """Connect, and wait for the topic. Raises `RetryableError` or `FatalError`."""
         try:
-            await reach(self._options)
+            await reach(self._options, self._access)
             await undisturbed(self._begin())
         except BaseException as error:
             await self.stop()
@@ -337,6 +341,9 @@ class Producer:
         except errors.KafkaError as error:
             raise _translated(error, doing) from None
         results = await asyncio.gather(*waiting, return_exceptions=True)
+        if self._access and any(isinstance(result, BaseException) for result in results):
+            # aiokafka tries for ever to log in with a password that is no longer valid.
+            await reach(self._options, self._access)
         return [
             _translated(result, doing) if isinstance(result, BaseException) else None
             for result in results
@@ -348,8 +355,9 @@ class Producer:
         await closed(self._aiokafka.stop(), f"the producer of {self._options.where}", limit_s)
 
 
-def _common(options: TopicOptions) -> dict[str, Any]:
+def _common(options: TopicOptions, access: Access) -> dict[str, Any]:
     return {
+        **access,
         "bootstrap_servers": list(options.bootstrap),
         "client_id": "queueconnector",
         "request_timeout_ms": REQUEST_TIMEOUT_MS,

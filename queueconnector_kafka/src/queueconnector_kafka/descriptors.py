@@ -15,6 +15,7 @@ from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDes
 from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.protocols import Codec
 from queueconnector_core.registry import Registry
+from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
 
 __all__ = (
@@ -83,6 +84,10 @@ class TopicOptions:
             "that label; a sink refuses values with another one, and takes every label without."
         ),
     ] = None
+    security: Annotated[
+        SecurityOptions | None,
+        Meta(description="TLS and login; null: neither, as at a listener PLAINTEXT."),
+    ] = None
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -101,6 +106,14 @@ class TopicOptions:
     def where(self) -> str:
         """Topic and servers, for messages."""
         return f"topic {self.topic!r} at {', '.join(self.bootstrap)}"
+
+    def check_security(self) -> None:
+        """Raise `ConfigError` when the options of `security` do not go together."""
+        if self.security is not None:
+            try:
+                self.security.check()
+            except ConfigError as error:
+                raise error.under("security") from None
 
     def codec(self, spec: DataSpec, registry: Registry) -> Codec:
         """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
@@ -125,6 +138,7 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
         self.codec(spec, registry)
+        self.check_security()
 
 
 @attrs.frozen
@@ -152,6 +166,10 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         problems: list[Problem] = []
         try:
             self.codec(spec, registry)
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            self.check_security()
         except ConfigError as error:
             problems += error.problems
         if self.timestamp_options is not None:

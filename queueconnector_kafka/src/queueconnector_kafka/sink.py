@@ -11,6 +11,7 @@ import attrs
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
+from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
 from queueconnector_kafka._client import (
     MessageTooLargeError,
@@ -75,7 +76,7 @@ class KafkaProducerSink:
         when this client may not write it.
         """
         limit = min(RECORD_BATCH_BYTES, self._descriptor.message_max_bytes)
-        producer = Producer(self._descriptor, limit)
+        producer = Producer(self._descriptor, await access(self._descriptor), limit)
         await producer.start()
         self._producer = producer
 

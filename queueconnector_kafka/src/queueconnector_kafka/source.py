@@ -11,6 +11,7 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RetryableError
 from queueconnector_core.protocols import Decoder
 from queueconnector_core.record import Batch, Metadata, TimestampOrigin, Value
+from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
 from queueconnector_kafka._client import MAX_FETCH_RECORDS, Consumer, KafkaRecord
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
@@ -46,7 +47,7 @@ class KafkaConsumerSource:
         Raises `RetryableError` while no broker answers or the topic does not exist, `FatalError`
         when this client may not read it.
         """
-        consumer = Consumer(self._descriptor)
+        consumer = Consumer(self._descriptor, await access(self._descriptor))
         await consumer.start(self._resume)
         self._consumer = consumer
         self._resume = None
