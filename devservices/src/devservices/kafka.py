@@ -126,6 +126,7 @@ def _server_properties(port: int, controller_port: int, storage: Path) -> dict[s
         "share.coordinator.state.topic.min.isr": "1",
         # A consumer group would wait 3 s for company, and for 50 partitions to be made.
         "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "500",
         "offsets.topic.num.partitions": "1",
         "transaction.state.log.num.partitions": "1",
         # After a kill the node waits for its old session to end before it may serve again.

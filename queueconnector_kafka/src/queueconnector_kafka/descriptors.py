@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import attrs
 from msgspec import Meta
@@ -14,6 +14,7 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDescriptor
 from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.protocols import Codec
+from queueconnector_core.provenance import time_of
 from queueconnector_core.registry import Registry
 from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
@@ -123,7 +124,7 @@ class TopicOptions:
 
 @attrs.frozen
 class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
-    """Reads what is written to a topic from now on, all partitions, without a consumer group."""
+    """Reads a topic: what is written from now on, or, with a group_id, all of it at least once."""
 
     fetch_max_wait_ms: Annotated[
         int,
@@ -134,11 +135,82 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
             le=5000,
         ),
     ] = 500
+    group_id: Annotated[
+        str | None,
+        Meta(
+            description="The consumer group that remembers what was delivered and shares the "
+            "partitions among its members: each record is delivered at least once, also over a "
+            "restart of this process. null: no group; what is written while it runs is read, once.",
+            min_length=1,
+        ),
+    ] = None
+    group_instance_id: Annotated[
+        str | None,
+        Meta(
+            description="A name of this process alone within its group: it keeps its partitions "
+            "when it is back within session_timeout_s. null: a stop gives them to others at once.",
+            min_length=1,
+        ),
+    ] = None
+    session_timeout_s: Annotated[
+        float,
+        Meta(
+            description="A member of the group that was not heard of for so long, in seconds, "
+            "loses its partitions to the others. Brokers allow 6 to 1800, unless set otherwise.",
+            gt=0,
+            le=1800,
+        ),
+    ] = 10.0
+    commit_interval_s: Annotated[
+        float,
+        Meta(
+            description="How often the group is told what was delivered, in seconds. After a crash "
+            "what was delivered since is delivered once more.",
+            ge=0.01,
+            le=60,
+        ),
+    ] = 1.0
+    start: Annotated[
+        str,
+        Meta(
+            description="Where reading begins: latest (what is written from now on), earliest (all "
+            "that is there), or with the first record of a time in UTC, such as "
+            "2026-01-31T12:00:00Z. With a group_id only where the group remembers nothing.",
+            pattern=r"^(?:latest|earliest|\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?[Zz])$",
+        ),
+    ] = "latest"
+    until: Annotated[
+        Literal["never", "latest"],
+        Meta(
+            description="Where reading ends: never, or latest: behind what is there when it starts."
+        ),
+    ] = "never"
+    isolation_level: Annotated[
+        Literal["read_uncommitted", "read_committed"],
+        Meta(
+            description="Whether records of transactions are read before these are committed, and "
+            "also if they are aborted."
+        ),
+    ] = "read_uncommitted"
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
-        """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
-        self.codec(spec, registry)
-        self.check_security()
+        """Raise `ConfigError` when the encoding cannot carry values of `spec`, or options clash."""
+        problems = list(self._problems())
+        for check in (lambda: self.codec(spec, registry), self.check_security):
+            try:
+                check()
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+
+    def _problems(self) -> Iterable[Problem]:
+        if self.group_instance_id is not None and self.group_id is None:
+            text = "is a name within a group, and there is no group_id; add it, or leave this out"
+            yield Problem("group_instance_id", text)
+        if self.start not in {"latest", "earliest"} and time_of(self.start) is None:
+            text = f"found {self.start!r}, which is no time (allowed: latest, earliest, a time)"
+            yield Problem("start", text)
 
 
 @attrs.frozen

@@ -13,12 +13,8 @@ from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
 from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
-from queueconnector_kafka._client import (
-    MessageTooLargeError,
-    Producer,
-    RecordBatch,
-    TimestampRefusedError,
-)
+from queueconnector_kafka._client import MessageTooLargeError, TimestampRefusedError
+from queueconnector_kafka._producer import Producer, RecordBatch
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 from queueconnector_kafka.timestamps import extractor
 
