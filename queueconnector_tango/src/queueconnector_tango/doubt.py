@@ -243,7 +243,7 @@ class Watch:
             self._is_unproven = False
             if is_news:
                 text = "the first events after the subscription did not come"
-                self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
+                self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
 
     def _tell(self, polled: Polled, kind: str) -> bool:
         known = self.known
