@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
 import logging
 import traceback
 from collections.abc import Iterator
 
-import pytest
-
 
 class Witness:
     """Sees what is logged, raised and shown, and swears that no secret was in it."""
 
-    def __init__(self, caplog: pytest.LogCaptureFixture, secrets: tuple[str, ...]) -> None:
-        self._caplog = caplog
+    def __init__(self, secrets: tuple[str, ...]) -> None:
         self._secrets = secrets
         self._seen: list[str] = []
-        caplog.set_level(logging.DEBUG)
+        self._log = io.StringIO()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[Witness]:
+        """See all that is logged meanwhile, down to DEBUG; then swear."""
+        root, handler = logging.getLogger(), logging.StreamHandler(self._log)
+        before = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG)
+        try:
+            yield self
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(before)
+        self.swear()
 
     def see(self, *things: object) -> None:
         """Look at the text and the representation of things."""
@@ -34,7 +47,7 @@ class Witness:
 
     def swear(self) -> None:
         """Fail when a secret was seen, as it is or in another form."""
-        text = "\n".join((*self._seen, self._caplog.text))
+        text = "\n".join((*self._seen, self._log.getvalue()))
         assert len(text) > 100
         for secret in self._secrets:
             for form in _forms(secret):

@@ -81,13 +81,12 @@ def secure(broker: SecureKafkaBroker, registry: Registry) -> Harness:
 
 
 @pytest.fixture(autouse=True)
-def witness(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Iterator[Witness]:
+def witness(monkeypatch: pytest.MonkeyPatch) -> Iterator[Witness]:
     monkeypatch.setenv("KAFKA_PASSWORD", PASSWORD)
     monkeypatch.setenv("WRONG_PASSWORD", WRONG)
     monkeypatch.delenv("UNSET", raising=False)
-    witness = Witness(caplog, (PASSWORD, WRONG, PASS_PHRASE, NEW))
-    yield witness
-    witness.swear()
+    with Witness((PASSWORD, WRONG, PASS_PHRASE, NEW)).watching() as witness:
+        yield witness
 
 
 @pytest.fixture
