@@ -22,7 +22,7 @@ def statistics(server: ConnectorServer) -> dict[str, Any]:
 
 def test_the_balance_of_each_exchange_is_an_attribute(server: ConnectorServer) -> None:
     server.configure(exchange([1, 2, 3], "counted"))
-    server.start()
+    server.proxy().Start()
     wait_until(lambda: statistics(server)["default[0]"]["delivered"] == 3, 5, "the counters")
     counts = statistics(server)["default[0]"]
     assert counts["received"] == 3
@@ -37,11 +37,11 @@ def test_an_exchange_whose_far_end_is_away_is_unhealthy_and_tells_why(
 ) -> None:
     heard = server.listen("exchanges_healthy")
     server.configure({"source": NOWHERE, "sink": SINK})
-    server.start()
+    server.proxy().Start()
     wait_until(lambda: heard.heard == [True, False], 10, "the event")
     assert "no Kafka broker answers at 127.0.0.1:1" in statistics(server)["default[0]"]["unhealthy"]
     assert server.read("exchanges_healthy").value is False
-    server.command("Stop")
+    server.proxy().Stop()
     wait_until(lambda: heard.heard == [True, False, True], 10, "the event")
 
 
