@@ -38,11 +38,11 @@ def test_an_exchange_whose_far_end_is_away_is_unhealthy_and_tells_why(
     heard = server.listen("exchanges_healthy")
     server.configure({"source": NOWHERE, "sink": SINK})
     server.proxy().Start()
-    wait_until(lambda: heard.heard == [True, False], 10, "the event")
+    heard.wait_for(lambda values: values == [True, False])
     assert "no Kafka broker answers at 127.0.0.1:1" in statistics(server)["default[0]"]["unhealthy"]
     assert server.read("exchanges_healthy").value is False
     server.proxy().Stop()
-    wait_until(lambda: heard.heard == [True, False, True], 10, "the event")
+    heard.wait_for(lambda values: values == [True, False, True])
 
 
 @pytest.mark.parametrize("name", OWN_ATTRIBUTES)

@@ -246,7 +246,6 @@ class DeviceSession:
         while True:
             await asyncio.sleep(REFRESH_PERIOD_S)
             self._publish()
-            self._look()
             self._view.refreshed()
             await self._keep_values()
 
@@ -299,6 +298,7 @@ class DeviceSession:
         if status != self._status:
             self._status = status
             self._view.show_status(status)
+        self._look()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
