@@ -222,7 +222,9 @@ async def test_an_attribute_that_comes_back_as_another_one_is_refused_by_name(
         await asyncio.to_thread(ticking.kill)
         await asyncio.to_thread(ticking.start)
         await reader.wait_for(lambda: bool(reader.failures), RETURN_S)
-    assert "/test/ticking/1/number: the attribute was DevDouble SCALAR and is " in reader.failures[0]
+    assert (
+        "/test/ticking/1/number: the attribute was DevDouble SCALAR and is " in reader.failures[0]
+    )
     assert is_now in reader.failures[0]
     failure = next(failure for batch in reader.batches for failure in batch.failures)
     (origin,) = failure.origins

@@ -8,6 +8,7 @@ the events; it does not push them).
 from __future__ import annotations
 
 import os
+import pathlib
 import threading
 import time
 from typing import Any
@@ -54,7 +55,7 @@ class Ticking(Device):  # type: ignore[misc]
     def _tick(self) -> None:
         with (
             tango.EnsureOmniThread(),
-            open(os.environ.get("TICKS", os.devnull), "a", buffering=1) as ticks,
+            pathlib.Path(os.environ.get("TICKS", os.devnull)).open("a", buffering=1) as ticks,
         ):
             while True:
                 time.sleep(TICK_S)
