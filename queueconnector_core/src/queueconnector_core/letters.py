@@ -11,7 +11,7 @@ from queueconnector_core.dead_letters import NO_CODECS, NULL, PREFIX
 from queueconnector_core.errors import ConfigError, QueueConnectorError, RetryableError
 from queueconnector_core.protocols import Source
 from queueconnector_core.provenance import PREFIX as PROVENANCE
-from queueconnector_core.provenance import Header, restored
+from queueconnector_core.provenance import UNKNOWN_EVENT, UNKNOWN_SOURCE, Header, restored
 from queueconnector_core.record import Acknowledgement, Metadata, Record
 
 __all__ = ("Letter", "Letters", "read_letters")
@@ -80,7 +80,11 @@ class Letter:
         known = dict(self.metadata.headers)
         by_letter = known.get(PROVENANCE + "configuration") == known.get(PREFIX + "configuration")
         metadata = self._with_headers(PREFIX, *([PROVENANCE] if by_letter else []))
-        return attrs.evolve(metadata, position=self.told("position") or None)
+        position = self.told("position") or None
+        # Provenance has a word for what is not known, too.
+        source = None if metadata.source in {position, UNKNOWN_SOURCE} else metadata.source
+        event = None if metadata.event == UNKNOWN_EVENT else metadata.event
+        return attrs.evolve(metadata, position=position, source=source, event=event)
 
     def _with_headers(self, *left_out: str) -> Metadata:
         kept: tuple[Header, ...] = tuple(

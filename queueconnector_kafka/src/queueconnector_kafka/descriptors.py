@@ -296,8 +296,8 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         return self.acks == "all" if self.idempotence is None else self.idempotence
 
     def for_dead_letters(self) -> KafkaProducerSinkDescriptor:
-        """This sink as the place of dead letters: key and headers travel."""
-        return attrs.evolve(self, headers="record", key="record", key_path=None)
+        """This sink as the place of dead letters: key and headers travel, under any label."""
+        return attrs.evolve(self, headers="record", key="record", key_path=None, encoding=None)
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when values of `spec` cannot be written so, or options clash."""

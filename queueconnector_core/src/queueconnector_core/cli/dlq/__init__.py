@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from queueconnector_core.cli.dlq.redrive import redrive
-from queueconnector_core.cli.dlq.show import list_letters, show
+from queueconnector_core.cli.dlq.redriving import redrive
+from queueconnector_core.cli.dlq.showing import list_letters, show
 
 __all__ = ("app",)
 
