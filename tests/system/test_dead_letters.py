@@ -35,6 +35,7 @@ from queueconnector_core.states import State
 GOOD = ["[1.0,2.0]", "[3.0,4.0]", "[5.0,6.0]"]
 TIME_MS = 1_700_000_000_000
 NAMES = itertools.count()
+INSTALLED = discover()
 
 Config = dict[str, Any]
 
@@ -60,7 +61,7 @@ class PositivePipe(ValuePipe):
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     """What is installed, and a pipe that refuses."""
     pipe = ComponentType("PositivePipe", ComponentKind.PIPE, PositivePipe, PositivePipeDescriptor)
-    found = discover()
+    found = INSTALLED
     report = attrs.evolve(found, registry=found.registry.with_([pipe]))
 
     def discovered() -> DiscoveryReport:

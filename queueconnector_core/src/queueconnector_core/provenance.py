@@ -29,7 +29,15 @@ import attrs
 
 from queueconnector_core.record import Metadata, Quality, TimestampOrigin
 
-__all__ = ("Header", "headers_of", "restored", "PREFIX", "TYPE_PREFIX", "UNKNOWN_EVENT", "UNKNOWN_SOURCE")
+__all__ = (
+    "Header",
+    "headers_of",
+    "restored",
+    "PREFIX",
+    "TYPE_PREFIX",
+    "UNKNOWN_EVENT",
+    "UNKNOWN_SOURCE",
+)
 
 Header = tuple[str, bytes]
 
