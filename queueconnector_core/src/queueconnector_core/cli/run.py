@@ -115,9 +115,9 @@ class _Run:
             return 0
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
-        if self._connector.groups:
-            await self._connector.start()
         async with self._watch:
+            if self._connector.groups:
+                await self._connector.start()
             with self._progress:
                 await self._ended()
         return self._exit_code()
