@@ -58,7 +58,7 @@ class Ticking(TangoDeviceServer):
 
 def lost_in_silence(pushed: Iterable[int], records: list[Record], gaps: list[Gap]) -> list[int]:
     """The ticks, since the first record, that came neither as a record nor within a gap."""
-    came = {record.value for record in records}
+    came: set[Any] = {record.value for record in records}
     first = min(came)
     return [
         tick
