@@ -15,12 +15,16 @@ from aiokafka.partitioner import murmur2
 
 from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_kafka import _client
+from queueconnector_kafka._access import Access
 from queueconnector_kafka._client import common, partitions_of, translated
 from queueconnector_kafka._compose import Messages
 from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
 __all__ = ("Producer", "RecordBatch", "check_compression", "lane_of")
+
+LAST_CONFIRMATIONS_S: Final = 5.0
+"""What is being sent when the producer is to stop has so long to be confirmed."""
 
 _BROKEN: Final = (
     errors.OutOfOrderSequenceNumber,
@@ -62,11 +66,14 @@ class RecordBatch:
 class Producer:
     """Writes record batches to the partitions of a topic."""
 
-    def __init__(self, options: KafkaProducerSinkDescriptor, record_batch_bytes: int) -> None:
+    def __init__(
+        self, options: KafkaProducerSinkDescriptor, access: Access, record_batch_bytes: int
+    ) -> None:
         self._options = options
+        self._access = access
         self._topic = options.topic
         self._aiokafka = AIOKafkaProducer(
-            **common(options),
+            **common(options, access),
             acks=options.acks,
             enable_idempotence=options.is_idempotent,
             compression_type=options.compression,
@@ -84,7 +91,7 @@ class Producer:
     async def start(self) -> None:
         """Connect, and wait for the topic. Raises `RetryableError` or `FatalError`."""
         try:
-            await reach(self._options)
+            await reach(self._options, self._access)
             await undisturbed(self._begin())
         except BaseException as error:
             await self.stop()
@@ -151,7 +158,11 @@ class Producer:
         except errors.KafkaError as error:
             raise translated(error, doing) from None
         waiting = {n: batch.confirmed for n, batch in record_batches.items() if batch.confirmed}
-        await asyncio.wait(waiting.values(), timeout=limit_s)
+        _, late = await asyncio.wait(waiting.values(), timeout=limit_s)
+        failed = (done.exception() for done in waiting.values() if done.done())
+        if self._access and (late or any(failed)):
+            # aiokafka tries for ever to log in with a password that is no longer valid.
+            await reach(self._options, self._access)
         return [
             self._result(partition, record_batches[partition], confirmed, doing)
             for partition, confirmed in waiting.items()
@@ -186,16 +197,15 @@ class Producer:
         return translated(error, doing)
 
     async def stop(self) -> None:
-        """Disconnect; what is still being sent has at most the time-out of a request left."""
+        """Disconnect; what is still being sent has some seconds left."""
         what = f"the producer of {self._options.where}"
-        limit_s = _client.REQUEST_TIMEOUT_MS / 1000
-        if self._sent:
-            await asyncio.wait(self._sent, timeout=limit_s)
+        if self._sent and self._options.is_idempotent:
+            await asyncio.wait(self._sent, timeout=LAST_CONFIRMATIONS_S)
         if self._sent and self._options.is_idempotent:
             await self._abandon()
             await closed(self._aiokafka.client.close(), what)
         else:
-            await closed(self._aiokafka.stop(), what, limit_s)
+            await closed(self._aiokafka.stop(), what, _client.REQUEST_TIMEOUT_MS / 1000)
 
     async def _abandon(self) -> None:
         """Give up what is under way: left alone, an idempotent producer tries for ever."""

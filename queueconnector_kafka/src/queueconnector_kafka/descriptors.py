@@ -17,6 +17,7 @@ from queueconnector_core.protocols import Codec
 from queueconnector_core.provenance import time_of
 from queueconnector_core.registry import Registry
 from queueconnector_kafka._keys import key_search
+from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
 
 __all__ = (
@@ -85,6 +86,10 @@ class TopicOptions:
             "that label; a sink refuses values with another one, and takes every label without."
         ),
     ] = None
+    security: Annotated[
+        SecurityOptions | None,
+        Meta(description="TLS and login; null: neither, as at a listener PLAINTEXT."),
+    ] = None
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -103,6 +108,14 @@ class TopicOptions:
     def where(self) -> str:
         """Topic and servers, for messages."""
         return f"topic {self.topic!r} at {', '.join(self.bootstrap)}"
+
+    def check_security(self) -> None:
+        """Raise `ConfigError` when the options of `security` do not go together."""
+        if self.security is not None:
+            try:
+                self.security.check()
+            except ConfigError as error:
+                raise error.under("security") from None
 
     def codec(self, spec: DataSpec, registry: Registry) -> Codec:
         """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
@@ -184,10 +197,11 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`, or options clash."""
         problems = list(self._problems())
-        try:
-            self.codec(spec, registry)
-        except ConfigError as error:
-            problems += error.problems
+        for check in (lambda: self.codec(spec, registry), self.check_security):
+            try:
+                check()
+            except ConfigError as error:
+                problems += error.problems
         if problems:
             raise ConfigError(problems)
 
@@ -286,6 +300,10 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         problems = list(self._problems())
         try:
             self.codec(spec, registry)
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            self.check_security()
         except ConfigError as error:
             problems += error.problems
         if self.timestamp_options is not None:

@@ -12,6 +12,7 @@ import attrs
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
+from queueconnector_kafka._access import access
 from queueconnector_kafka._client import MessageTooLargeError, TimestampRefusedError
 from queueconnector_kafka._compose import Composer, Messages
 from queueconnector_kafka._producer import Producer, RecordBatch, check_compression, lane_of
@@ -74,7 +75,7 @@ class KafkaProducerSink:
 
     async def _started(self) -> Producer:
         limit = min(RECORD_BATCH_BYTES, self._descriptor.message_max_bytes)
-        producer = Producer(self._descriptor, limit)
+        producer = Producer(self._descriptor, await access(self._descriptor), limit)
         await producer.start()
         return producer
 

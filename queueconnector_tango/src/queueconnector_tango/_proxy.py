@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, TypeAlias, TypeVar
@@ -18,13 +19,20 @@ from tango.utils import PyTangoThreadPoolExecutor
 
 from queueconnector_core.errors import FatalError, RecordError, RetryableError
 from queueconnector_core.record import Quality
+from queueconnector_tango.dtypes import TANGO_TYPES
 
 __all__ = (
+    "Form",
     "Reading",
     "Outage",
     "Subscription",
     "RemoteAttribute",
-    "read_event",
+    "read_outage",
+    "read_value",
+    "form_of",
+    "is_initial",
+    "refuse_enum",
+    "describe",
     "in_tango_thread",
     "wake_subscribers",
 )
@@ -36,6 +44,7 @@ Event: TypeAlias = Any
 """An event as PyTango delivers it; it has no type that is worth naming."""
 
 MISSED_EVENTS = "API_MissedEvents"
+EVENT_TIMEOUT = "API_EventTimeout"
 WAKE_TRIES = 10
 UNSUBSCRIBE_TRIES = 3
 
@@ -67,6 +76,8 @@ _FORMATS = {
     tango.AttrDataFormat.SPECTRUM: 1,
     tango.AttrDataFormat.IMAGE: 2,
 }
+_SUBSCRIBED = tango.EventReason.SubSuccess
+_FAILED = tango.EventReason.SubFail
 _READ_ONLY = tango.AttrWriteType.READ
 
 _QUALITIES = {
@@ -88,11 +99,34 @@ class Reading:
 
 
 @attrs.frozen
+class Form:
+    """Type and format of an attribute, such as DevDouble and SPECTRUM."""
+
+    type: str
+    format: str
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.format}"
+
+    def is_like(self, other: Form) -> bool:
+        """Whether values of both are converted alike: both numbers, of the same format."""
+        numbers = self.type in _NUMBERS and other.type in _NUMBERS
+        return self == other or (numbers and self.format == other.format)
+
+
+_NUMBERS = frozenset(TANGO_TYPES.values()) - {"DevBoolean"}
+
+
+@attrs.frozen
 class Outage:
     """Events do not come, or some were lost (`missed`): the reason, as Tango words it."""
 
     text: str
     missed: bool
+    unsubscribed: bool = False
+    """Tango itself says that the subscription does not stand."""
+    disconnected: bool = False
+    """So do all others to the same server."""
 
 
 @cache
@@ -112,18 +146,36 @@ def describe(error: tango.DevFailed) -> str:
     return f"{first.reason}: {' '.join(first.desc.split())}"
 
 
-def read_event(event: Event) -> Reading | Outage:
-    """What an event says; raises `FatalError` for an attribute of type DevEnum."""
-    if event.err:
-        first = event.errors[0]
-        text = f"{first.reason}: {' '.join(first.desc.split())}"
-        return Outage(text, first.reason == MISSED_EVENTS)
-    attribute = event.attr_value
-    if attribute.type == tango.CmdArgType.DevEnum:
+def read_outage(event: Event) -> Outage:
+    """What an event says that tells an error."""
+    first = event.errors[0]
+    text = f"{first.reason}: {' '.join(first.desc.split())}"
+    disconnected = first.reason == EVENT_TIMEOUT
+    unsubscribed = disconnected or event.event_reason == _FAILED
+    return Outage(text, first.reason == MISSED_EVENTS, unsubscribed, disconnected)
+
+
+def refuse_enum(name: str, form: Form) -> None:
+    """Raise `FatalError` for an attribute of type DevEnum."""
+    if form.type == "DevEnum":
         raise FatalError(
-            f"{event.attr_name.partition('#')[0]} is of type DevEnum, which is not supported; "
+            f"{name.partition('#')[0]} is of type DevEnum, which is not supported; "
             "subscribe to an attribute of numbers or text"
         )
+
+
+def is_initial(event: Event) -> bool:
+    """Whether Tango has read the value by itself, because somebody subscribed."""
+    return bool(event.event_reason == _SUBSCRIBED)
+
+
+def form_of(attribute: Any) -> Form:
+    """Type and format of what an event or a reading holds."""
+    return Form(attribute.type.name, attribute.data_format.name)
+
+
+def read_value(attribute: Any) -> Reading:
+    """What an event or a reading holds; text and enumerations are as Tango gives them."""
     value = attribute.value
     if isinstance(value, tango.DevState):
         value = value.name
@@ -150,13 +202,15 @@ class Subscription:
         on_event: Callable[[Event], None],
     ) -> None:
         self.name = f"{device_name.partition('#')[0]}/{attribute_name}"
-        self._device_name = device_name
-        self._attribute_name = attribute_name
+        self.device_name = device_name
+        self.attribute_name = attribute_name
         self._event_type = tango.EventType(event_type)
         self._stateless = stateless
         self._on_event = on_event
         self._proxy: tango.DeviceProxy | None = None
         self._identity: int | None = None
+        self._changing = threading.Lock()
+        self._closed = False
 
     async def open(self) -> None:
         """Subscribe.
@@ -178,11 +232,40 @@ class Subscription:
 
     def _open(self) -> None:
         mode = tango.EventSubMode.AsyncRead if self._stateless else tango.EventSubMode.SyncRead
-        proxy = tango.DeviceProxy(self._device_name)
-        identity = proxy.subscribe_event(
-            self._attribute_name, self._event_type, self._on_event, sub_mode=mode
+        with self._changing:
+            self._subscribe(mode)
+
+    def _subscribe(self, mode: tango.EventSubMode) -> None:
+        if self._proxy is None:
+            self._proxy = tango.DeviceProxy(self.device_name)
+        self._identity = self._proxy.subscribe_event(
+            self.attribute_name, self._event_type, self._on_event, sub_mode=mode
         )
-        self._proxy, self._identity = proxy, identity
+
+    def drop(self) -> None:
+        """Unsubscribe, to subscribe again by `take_up`; blocks.
+
+        Tango shares one connection among all subscriptions of the process to a server: a new one is
+        made only after the last of them was dropped.
+        """
+        with self._changing:
+            self._unsubscribe()
+
+    def take_up(self) -> str:
+        """Subscribe again; blocks. Gives the reason when it is not possible now, else "".
+
+        Tango reads the attribute by itself and delivers that as an event.
+        """
+        with self._changing:
+            if self._closed:
+                return ""
+            try:
+                self._unsubscribe()
+                self._subscribe(tango.EventSubMode.SyncRead)
+            except tango.DevFailed as error:
+                self._proxy = None
+                return describe(error)
+            return ""
 
     def _opened_in_vain(self, opening: asyncio.Future[None]) -> None:
         if not opening.cancelled() and opening.exception() is None:
@@ -190,16 +273,21 @@ class Subscription:
 
     async def close(self) -> None:
         """Unsubscribe; idempotent. After it no event is delivered, unless the device hangs."""
+        self._closed = True
         await in_tango_thread(self._close)
 
     def _close(self) -> None:
+        with self._changing:
+            self._unsubscribe()
+            self._proxy = None
+
+    def _unsubscribe(self) -> None:
         identity, self._identity = self._identity, None
-        proxy, self._proxy = self._proxy, None
-        if proxy is None or identity is None:
+        if self._proxy is None or identity is None:
             return
         for _ in range(UNSUBSCRIBE_TRIES):
             try:
-                proxy.unsubscribe_event(identity)
+                self._proxy.unsubscribe_event(identity)
             except tango.DevFailed as error:
                 # Tango's own thread holds the lock while it waits for a hung device.
                 text = describe(error)

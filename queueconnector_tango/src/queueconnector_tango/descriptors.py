@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import attrs
 from msgspec import Meta
@@ -29,6 +29,8 @@ __all__ = (
     "TangoObjectScatterAttributeSinkDescriptor",
     "event_type",
 )
+
+OverflowName = Literal["block", "drop_oldest", "drop_newest", "latest_only", "fail"]
 
 EVENT_TYPES: Final = {"change": 0, "periodic": 2, "archive": 3, "user": 4, "alarm": 9}
 """The Tango events that carry a value, with their numbers."""
@@ -83,6 +85,16 @@ Stateless = Annotated[
         "False: a device that is away when the exchange starts is a fault."
     ),
 ]
+OverflowPolicy = Annotated[
+    OverflowName,
+    Meta(
+        description="What becomes of an event that finds buffer_size events waiting for the "
+        "exchange. drop_oldest, drop_newest: one is dropped, counted, and told as a gap. "
+        "latest_only: only the newest waits, whatever buffer_size is. block: Tango's event thread "
+        "waits, and with it every other subscription of the process; beyond its own buffers Tango "
+        "drops events, which is counted. fail: the group goes to FAULT."
+    ),
+]
 # What release 4.0.0 of the SKA LMC Queue Connector dropped.
 _READ_ONLY: Final = {"access": "the attributes of sinks are read-only; leave it out"}
 _NOT_POLLED: Final = dict.fromkeys(
@@ -125,6 +137,28 @@ class TangoSubscriptionSourceDescriptor(SourceDescriptor):
     etype: EventKind = 0
     stateless: Stateless = True
     string_encoding: TextEncoding = "utf-8"
+    heartbeat_s: Annotated[
+        float,
+        Meta(
+            description="So often, in seconds, the device is asked for a sign of life, once for "
+            "all its attributes. When it fails, or comes from a server that was restarted, the "
+            "attribute is read until its events are proven again, and the gap is told. 0: never; "
+            "after a restart of the device events may be lost for ten seconds without a sign.",
+            ge=0,
+        ),
+    ] = 0.5
+    poll_s: Annotated[
+        float,
+        Meta(
+            description="So often, in seconds, the attribute is read while its events are not "
+            "proven.",
+            gt=0,
+        ),
+    ] = 0.25
+    overflow: OverflowPolicy = "drop_oldest"
+    buffer_size: Annotated[
+        int, Meta(description="So many events wait for the exchange at most.", ge=1)
+    ] = 100_000
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Refuses what no attribute can carry, and events without a value."""

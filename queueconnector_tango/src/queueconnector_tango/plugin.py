@@ -26,7 +26,8 @@ __all__ = ("queueconnector_components",)
 
 
 def _subscription(descriptor: TangoSubscriptionSourceDescriptor, context: BuildContext) -> Source:
-    from queueconnector_tango.subscription import TangoSubscriptionSource, value_reader
+    from queueconnector_tango.reading import value_reader
+    from queueconnector_tango.subscription import TangoSubscriptionSource
 
     read = value_reader(context.spec, descriptor.string_encoding)
     return TangoSubscriptionSource(descriptor, context, read)

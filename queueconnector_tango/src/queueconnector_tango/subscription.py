@@ -4,161 +4,80 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
+from weakref import WeakSet
 
-import numpy as np
+import attrs
 
+from queueconnector_core.buffer import Buffer, Episode, Overflow
 from queueconnector_core.component import BuildContext
-from queueconnector_core.conversion import converter, zero
-from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.errors import RecordError
-from queueconnector_core.record import Batch, Metadata, Quality, TimestampOrigin, Value
-from queueconnector_tango._proxy import Event, Outage, Reading, Subscription, read_event
+from queueconnector_core.errors import FatalError, RecordError
+from queueconnector_core.gaps import GapReason, OpenGap
+from queueconnector_core.record import Batch, Metadata, Value
+from queueconnector_tango._lookout import Polled
+from queueconnector_tango._proxy import (
+    Event,
+    Outage,
+    Subscription,
+    form_of,
+    is_initial,
+    read_outage,
+    read_value,
+    refuse_enum,
+)
 from queueconnector_tango.descriptors import TangoSubscriptionSourceDescriptor, event_type
-from queueconnector_tango.dtypes import StringEncoding, decode_text
+from queueconnector_tango.doubt import Watch
+from queueconnector_tango.reading import Scribe
+from queueconnector_tango.repeats import Repeats
+from queueconnector_tango.vigil import Vigil, Vigils
 
-__all__ = ("TangoSubscriptionSource", "value_reader", "MAX_BUFFERED", "FIRST_EVENT_TIMEOUT_S")
+__all__ = ("TangoSubscriptionSource", "FIRST_EVENT_TIMEOUT_S")
 
 logger = logging.getLogger(__name__)
 
-MAX_BUFFERED = 100_000
-"""So many events wait for the exchange; the oldest are dropped, and counted, when more come."""
-
-FIRST_EVENT_TIMEOUT_S = 3.0
+FIRST_EVENT_TIMEOUT_S: Final = 3.0
 """`start` waits so long for Tango to say whether the subscription stands; a hung device needs
 longer than anybody should wait."""
 
-SUBSCRIBED_S = 0.05
-"""ZeroMQ passes a subscription on in the background: on a busy machine events that are pushed less
-than about 20 ms after Tango calls it done were lost (13 of 400)."""
+SUBSCRIBED_S: Final = 0.05
+"""ZeroMQ passes a subscription on in the background; what is lost meanwhile is read later."""
 
-COALESCING_S = 0.002
+COALESCING_S: Final = 0.002
 """While events keep coming they are taken in lists, that often, instead of one by one."""
 
-SETTLING_S = 1.0
-"""So long after a subscription was renewed Tango may deliver what it delivered before."""
+CLOSE_TIMEOUT_S: Final = 5.0
 
-CLOSE_TIMEOUT_S = 5.0
+BATCH: Final = 1_000
+"""At most so many records are in one batch: behind a slow sink memory holds the buffer and that."""
 
-
-def value_reader(spec: DataSpec, string_encoding: StringEncoding) -> Callable[[Any], Value]:
-    """A function that converts what PyTango gives into values of `spec`; raises `RecordError`."""
-    convert = converter(spec)
-    if spec.is_text:
-        return lambda value: convert(decode_text(value, string_encoding))
-    if spec.is_dynamic and len(spec.shape) == 2:
-        # Of an image without rows Tango forgets how wide they were.
-        nothing = zero(spec)
-        return lambda value: nothing if np.shape(value) == (0, 0) else convert(value)
-    return convert
+READ_KINDS: Final = frozenset({0, 2, 3})
+"""Events of these types tell what reading the attribute gives: change, periodic, archive."""
 
 
-class Inbox:
-    """Takes events from Tango's threads to the event loop, with one wake-up per burst."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, limit: int = MAX_BUFFERED) -> None:
-        self._loop = loop
-        self._events: deque[Event] = deque()
-        self._limit = limit
-        self._dropped = 0
-        self._lock = threading.Lock()
-        self._awake = False
-        self._closed = False
-        self.filled = asyncio.Event()
-
-    def put(self, event: Event) -> None:
-        """Hand over one event; called in any thread."""
-        with self._lock:
-            if self._closed:
-                return
-            if len(self._events) >= self._limit:
-                self._events.popleft()
-                self._dropped += 1
-            self._events.append(event)
-            if self._awake:
-                return
-            self._awake = True
-            # Inside the lock: after `close` the loop may be gone.
-            self._loop.call_soon_threadsafe(self.filled.set)
-
-    def take(self) -> tuple[list[Event], int]:
-        """All that is there, and how many were dropped for it; nothing: the next one wakes."""
-        with self._lock:
-            events, self._events = list(self._events), deque()
-            dropped, self._dropped = self._dropped, 0
-            if not events:
-                self._awake = False
-                if not self._closed:
-                    self.filled.clear()
-            return events, dropped
-
-    def close(self) -> None:
-        """Take nothing more."""
-        with self._lock:
-            self._closed = True
-        self.filled.set()
-
-    @property
-    def closed(self) -> bool:
-        """True after `close`."""
-        return self._closed
+BUFFERS: Final[WeakSet[Buffer[Any]]] = WeakSet()
+"""All of the process: Tango has one thread for the events of all subscriptions."""
 
 
-class Repeats:
-    """Recognises what Tango delivers twice around a (renewed) subscription.
-
-    Then it reads the attribute by itself, while events of the same values may be on their way.
-    Such a delivery is older than the last record, or of its very time stamp and value.
-    """
-
-    def __init__(self) -> None:
-        self._last: Reading | None = None
-        self._settled_at: float | None = None
-        self._renewed = True
-
-    def renew(self) -> None:
-        """A new subscription begins, or the old one was interrupted."""
-        self._renewed = True
-
-    def is_repeat(self, reading: Reading) -> bool:
-        """Whether this was delivered before; to be asked about every reading, in order."""
-        if self._renewed:
-            self._renewed = False
-            self._settled_at = time.monotonic() + SETTLING_S
-        last = self._last
-        if last is not None and self._settled_at is not None:
-            if time.monotonic() > self._settled_at:
-                self._settled_at = None
-            elif _is_not_newer(reading, last):
-                return True
-        self._last = reading
-        return False
+def _holds_up() -> bool:
+    return any(buffer.holds_up for buffer in tuple(BUFFERS))
 
 
-def _is_not_newer(reading: Reading, last: Reading) -> bool:
-    if reading.timestamp_ns != last.timestamp_ns:
-        return reading.timestamp_ns < last.timestamp_ns
-    return reading.quality is last.quality and _equal(reading.value, last.value)
+@attrs.frozen
+class _Told:
+    """A value that was not told by an event."""
 
-
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, float) and isinstance(other, float):
-        return one == other or (one != one and other != other)  # noqa: PLR0124 - NaN
-    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
-        floats = one.dtype.kind == "f"
-        return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=floats)
-    return bool(np.all(one == other))
+    polled: Polled
+    kind: str
 
 
 class TangoSubscriptionSource:
-    """Yields each event of one attribute; at most once: what Tango loses stays lost, but is told.
+    """Yields each event of one attribute; at most once, but each loss is told as a gap.
 
     `read_value` turns what PyTango gives into a value of the exchange. A value of quality INVALID
-    is a record with value None.
+    is a record with value None. While events are not proven the attribute is read instead.
     """
 
     def __init__(
@@ -168,14 +87,21 @@ class TangoSubscriptionSource:
         read_value: Callable[[Any], Value],
     ) -> None:
         self.missed_reports = 0
-        """How often Tango reported that it had lost events (it does not say how many)."""
+        """How often Tango reported that it had lost events."""
         self._descriptor = descriptor
         self._exchange = context.name
-        self._read_value = read_value
+        self._gaps = context.gaps
+        name = f"{descriptor.device_name.partition('#')[0]}/{descriptor.attribute_name}"
+        self._scribe = Scribe(name, read_value)
         self._repeats = Repeats()
         self._outage: str | None = None
-        self._inbox: Inbox | None = None
+        self._overflow: tuple[OpenGap, Episode[Event | _Told]] | None = None
+        self._heard = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._buffer: Buffer[Event | _Told] | None = None
         self._subscription: Subscription | None = None
+        self._watch: Watch | None = None
+        self._vigil: Vigil | None = None
 
     async def start(self) -> None:
         """Subscribe; what the attribute pushes afterwards is read.
@@ -183,42 +109,79 @@ class TangoSubscriptionSource:
         With `stateless` it returns while the device is away, else it raises `FatalError` then.
         """
         await self.stop()
-        inbox = self._inbox = Inbox(asyncio.get_running_loop())
-        self._repeats.renew()
-        self._outage = None
         options = self._descriptor
-        self._subscription = Subscription(
+        self._loop = asyncio.get_running_loop()
+        self._buffer = Buffer(self._loop, options.buffer_size, Overflow(options.overflow))
+        self._heard = asyncio.Event()
+        self._repeats.renew()
+        self._scribe.begin(time.time_ns())
+        self._outage = None
+        subscription = self._subscription = Subscription(
             options.device_name,
             options.attribute_name,
             event_type(options.etype),
             stateless=options.stateless,
-            on_event=inbox.put,
+            on_event=self._receive,
         )
-        await self._subscription.open()
+        self._watch = Watch(
+            subscription,
+            self._gaps,
+            self._tell,
+            exchange=self._exchange,
+            polls=event_type(options.etype) in READ_KINDS,
+            heartbeat_s=options.heartbeat_s,
+            poll_s=options.poll_s,
+        )
+        self._watch.is_held_up = _holds_up
+        BUFFERS.add(self._buffer)
+        await subscription.open()
+        if options.heartbeat_s:
+            self._vigil = Vigils.here().add(self._watch)
+        await self._first_event(subscription)
+
+    async def _first_event(self, subscription: Subscription) -> None:
         try:
             async with asyncio.timeout(FIRST_EVENT_TIMEOUT_S):
-                await inbox.filled.wait()
+                await self._heard.wait()
                 await asyncio.sleep(SUBSCRIBED_S)
         except TimeoutError:
-            logger.warning("%s: %s does not answer yet", self._exchange, self._subscription.name)
+            logger.warning("%s: %s does not answer yet", self._exchange, subscription.name)
 
     async def read(self) -> AsyncIterator[Batch]:
-        """The events in order, in batches of what has come together."""
-        inbox = self._inbox
-        while inbox is not None:
-            await inbox.filled.wait()
-            closed = inbox.closed
-            events, dropped = inbox.take()
-            if events:
-                batch = self._batch(events, dropped)
-                if batch.source_records:
-                    yield batch
+        """The events in order, in batches of what has come together.
+
+        Raises `FatalError` for an attribute of type DevEnum, and after an overflow with `fail`.
+        """
+        buffer = self._buffer
+        while buffer is not None:
+            await buffer.filled.wait()
+            closed = buffer.closed
+            taken = buffer.take(BATCH)
+            batch = self._batch(taken.items, taken.dropped)
+            self._enter_overflow(taken.episode)
+            if batch.source_records:
+                yield batch
+            if buffer.has_failed and not len(buffer):
+                self._end_overflow()
+                raise FatalError(
+                    f"{self._scribe.name}: the buffer of {self._descriptor.buffer_size} events was "
+                    "full, and overflow is fail; the exchange is slower than the device"
+                )
+            if taken.items:
                 await asyncio.sleep(0 if closed else COALESCING_S)
             elif closed:
+                self._end_overflow()
                 return
 
     async def stop(self) -> None:
         """Unsubscribe; `read` ends after what has been received."""
+        if self._buffer is not None:
+            # First of all: a thread of Tango may wait for room in it.
+            self._buffer.close()
+        watch, self._watch = self._watch, None
+        vigil, self._vigil = self._vigil, None
+        if vigil is not None and watch is not None:
+            await Vigils.here().remove(watch)
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             try:
@@ -226,49 +189,100 @@ class TangoSubscriptionSource:
                     await subscription.close()
             except TimeoutError:
                 logger.warning("%s: %s is slow to close", self._exchange, subscription.name)
-        if self._inbox is not None:
-            self._inbox.close()
+        if watch is not None:
+            watch.end()
 
-    def _batch(self, events: list[Event], dropped: int) -> Batch:
+    def silent_s(self) -> float:
+        """Seconds since the device last answered or sent an event; 0 without a heartbeat."""
+        if self._vigil is None or self._watch is None:
+            return 0.0
+        return time.monotonic() - max(self._vigil.answered_at, self._watch.heard_at)
+
+    def _receive(self, event: Event) -> None:
+        """Take an event; called in any thread of Tango."""
+        watch, buffer = self._watch, self._buffer
+        if watch is None or buffer is None:
+            return
+        if event.err:
+            outage = read_outage(event)
+            self._note(outage)
+            watch.trouble(outage)
+        else:
+            watch.arrived(event)
+            buffer.put(event)
+        if self._loop is not None:
+            loop, self._loop = self._loop, None
+            with suppress(RuntimeError):  # It is closed already.
+                loop.call_soon_threadsafe(self._heard.set)
+
+    def _tell(self, polled: Polled, kind: str) -> None:
+        if self._buffer is not None:
+            self._buffer.put(_Told(polled, kind), wait=False)
+
+    def _note(self, outage: Outage) -> None:
+        self._repeats.renew()
+        if outage.missed:
+            self.missed_reports += 1
+            logger.warning("%s: %s: events were lost", self._exchange, self._scribe.name)
+        elif not self._descriptor.heartbeat_s and self._outage is None:
+            # Tango repeats it every 10 s.
+            self._outage = outage.text
+            logger.warning("%s: %s: no events: %s", self._exchange, self._scribe.name, outage.text)
+
+    def _enter_overflow(self, episode: Episode[Event | _Told] | None) -> None:
+        """One gap for each time in which the buffer was too small, not for each batch."""
+        if episode is not None:
+            if self._overflow is None:
+                began_ns = _origin_of(episode.first).reading.timestamp_ns
+                text = f"{self._descriptor.overflow}: the exchange is slower than the device"
+                reason = GapReason.BUFFER_OVERFLOW
+                gap = self._gaps.open(self._scribe.name, reason, began_ns, text)
+            else:
+                gap, _ = self._overflow
+            self._overflow = gap, episode
+            if episode.is_over:
+                self._end_overflow()
+
+    def _end_overflow(self) -> None:
+        if self._overflow is not None:
+            gap, episode = self._overflow
+            self._overflow = None
+            ended_ns = _origin_of(episode.last).reading.timestamp_ns
+            gap.close(ended_ns, episode.dropped, is_exact=True)
+
+    def _batch(self, items: list[Event | _Told], dropped: int) -> Batch:
         values: list[Value] = []
         metadata: list[Metadata] = []
         failures: list[RecordError] = []
         if dropped:
-            text = f"the buffer of {MAX_BUFFERED} events was full; the oldest were dropped"
-            failures.append(RecordError(text, records=dropped))
-        for event in events:
-            reading = read_event(event)
-            if isinstance(reading, Outage):
-                self._note(reading)
-                continue
-            self._outage = None
-            if self._repeats.is_repeat(reading):
+            text = f"the buffer of {self._descriptor.buffer_size} events was full"
+            failures.append(RecordError(f"{self._scribe.name}: {text}", records=dropped))
+        for item in items:
+            polled, kind = self._opened(item)
+            if self._repeats.is_repeat(polled.reading, polled=isinstance(item, _Told)):
                 continue
             try:
-                values.append(self._convert(reading))
+                value, known = self._scribe.write(polled, kind)
             except RecordError as error:
                 failures.append(error)
             else:
-                metadata.append(_metadata(reading))
+                values.append(value)
+                metadata.append(known)
         return Batch(values, metadata, failures)
 
-    def _convert(self, reading: Reading) -> Value:
-        if reading.quality is Quality.INVALID:
-            return None
-        return self._read_value(reading.value)
-
-    def _note(self, outage: Outage) -> None:
-        """Tell an outage once, although Tango repeats it every 10 s."""
-        name = f"{self._descriptor.device_name}/{self._descriptor.attribute_name}"
-        if outage.missed:
-            self.missed_reports += 1
-            logger.warning("%s: %s: events were lost: %s", self._exchange, name, outage.text)
-            return
-        self._repeats.renew()
-        if self._outage is None:
-            self._outage = outage.text
-            logger.warning("%s: %s: no events: %s", self._exchange, name, outage.text)
+    def _opened(self, item: Event | _Told) -> tuple[Polled, str]:
+        told = _origin_of(item)
+        refuse_enum(self._scribe.name, told.form)
+        if isinstance(item, _Told):
+            return told, item.kind
+        self._outage = None
+        if is_initial(item):
+            self._repeats.renew()
+            return told, "initial"
+        return told, item.event
 
 
-def _metadata(reading: Reading) -> Metadata:
-    return Metadata(reading.timestamp_ns, TimestampOrigin.SOURCE, quality=reading.quality)
+def _origin_of(item: Event | _Told) -> Polled:
+    if isinstance(item, _Told):
+        return item.polled
+    return Polled(read_value(item.attr_value), form_of(item.attr_value))

@@ -1,0 +1,415 @@
+"""One attribute under watch: is its stream of events whole, and if not, what was lost?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+import numpy as np
+
+from queueconnector_core.gaps import Gap, GapLedger, GapReason, OpenGap
+from queueconnector_tango._lookout import Polled, Received, counter_key
+from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
+from queueconnector_tango.repeats import is_news
+
+__all__ = ("Watch", "MOMENT_S", "SUBSCRIBED_S")
+
+logger = logging.getLogger(__name__)
+
+MOMENT_S: Final = 0.3
+"""An event that is on its way when its value is read has arrived after so long."""
+
+SUBSCRIBED_S: Final = 0.1
+"""ZeroMQ passes a subscription on in the background: on a busy machine events that are pushed less
+than about 20 ms after Tango calls it done were lost (13 of 400)."""
+
+MISSED_S: Final = 1.0
+"""What is missed within so long of the last time is the same gap."""
+
+COUNTED_S: Final = 300.0
+"""A server counts no events of an attribute for which nobody has confirmed a subscription for ten
+minutes."""
+
+MARK_S: Final = 4.0
+MARKS: Final = 16
+"""The rate of events is that of the last minute."""
+
+
+@attrs.define
+class _Doubt:
+    gap: OpenGap
+    began: float
+    """When it began; this and all other times are of the monotonic clock, in seconds."""
+    last_arrival: float
+    rate: float | None
+    """Events in a second, before; None: too few came."""
+    renewal: bool
+    """The subscription is to be renewed before anything is proven."""
+    is_countable: bool
+    """The server numbers its events on, so that those that did not come can be counted."""
+    before: Received | None = None
+    """Tango's counters before the subscription was renewed."""
+    renewed_at: float | None = None
+    read_at: float = 0.0
+    news_at: float | None = None
+    polled: int = 0
+    """Records that events should have told."""
+
+
+@attrs.define
+class _Missed:
+    from_ns: int
+    latest: float = 0.0
+
+
+class Watch:
+    """What is known of one subscription, and of the gap in it, if there is one.
+
+    `arrived` and `trouble` are called in threads of Tango, everything else in the event loop.
+    `deliver` is given the values that no event told, in order, with `polled` or `history`.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        ledger: GapLedger,
+        deliver: Callable[[Polled, str], None],
+        *,
+        exchange: str,
+        polls: bool,
+        heartbeat_s: float,
+        poll_s: float,
+    ) -> None:
+        self.subscription = subscription
+        self.polls = polls
+        """Whether reading the attribute gives what its events tell."""
+        self.heartbeat_s = heartbeat_s
+        self.poll_s = poll_s
+        self.heard_at = 0.0
+        """When anything but an error came last."""
+        self.key = ""
+        """What Tango's counters call its events; empty until the first one."""
+        self.base: int | None = None
+        """How many events the counters lacked when everything was well; None: not looked yet."""
+        self.wake: Callable[[], None] = lambda: None
+        """Called in any thread when something must be looked at soon."""
+        self.is_held_up: Callable[[], bool] = lambda: False
+        """Whether Tango's thread waits for an exchange, so that events are late."""
+        self._ledger = ledger
+        self._deliver = deliver
+        self._exchange = exchange
+        self._began = time.monotonic()
+        self._began_ns = time.time_ns()
+        self._arrived_at = 0.0
+        self._count = 0
+        self._latest: Any = None
+        self._marks: deque[tuple[float, int]] = deque([(self._began, 0)], maxlen=MARKS)
+        self._troubles: deque[Outage] = deque(maxlen=100)
+        self._missed: _Missed | None = None
+        self._doubt: _Doubt | None = None
+        self._is_unproven = True
+        self._compares = polls
+        self._suspected_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The attribute, with its device."""
+        return self.subscription.name
+
+    # In threads of Tango.
+
+    def arrived(self, event: Any) -> None:
+        """An event with a value, or with quality INVALID."""
+        if not self.key:
+            self.key = counter_key(f"{event.attr_name}.{event.event}")
+        self._latest = event
+        now = time.monotonic()
+        if not is_initial(event):
+            self._count += 1
+            self._arrived_at = now
+        self.heard_at = now
+
+    def trouble(self, outage: Outage) -> None:
+        """An event that tells an error."""
+        if outage.missed:
+            if self._missed is None:
+                self._missed = _Missed(self._last_ns())
+            self._missed.latest = time.monotonic()
+        self._troubles.append(outage)
+        if self._doubt is None:
+            self.wake()
+
+    # In the event loop.
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether events may be missing now."""
+        return self._doubt is not None
+
+    @property
+    def must_be_read(self) -> bool:
+        """Whether the value is to be read now, as events are not proven."""
+        return self.polls and (self._doubt is not None or self._is_unproven)
+
+    @property
+    def must_be_renewed(self) -> bool:
+        """Whether the subscription is to be made anew."""
+        return self._doubt is not None and self._doubt.renewal
+
+    @property
+    def must_be_counted(self) -> bool:
+        """Whether Tango's counters are to be looked at."""
+        return bool(self.key) and (
+            self.base is None or self._missed is not None or self._doubt is not None
+        )
+
+    @property
+    def must_be_compared(self) -> bool:
+        """Whether the counters of the server are needed to know what was lost."""
+        doubt = self._doubt
+        return doubt is not None and doubt.renewed_at is not None and doubt.before is not None
+
+    @property
+    def known(self) -> Reading | None:
+        """The latest value that was delivered."""
+        latest = self._latest
+        return latest if latest is None or isinstance(latest, Reading) else _value_of(latest)
+
+    def is_quiet(self, since: float) -> bool:
+        """Whether no event came since, although all seemed well."""
+        return self._compares and self._doubt is None and 0 < self.heard_at < since
+
+    def take_troubles(self) -> bool:
+        """Begin to doubt what errors told; True: the whole connection for events is broken."""
+        broken = False
+        while self._troubles:
+            outage = self._troubles.popleft()
+            if outage.missed:
+                continue
+            broken = broken or outage.disconnected
+            self.doubt(GapReason.EVENT_TIMEOUT, outage.text, renewal=outage.unsubscribed)
+        now = time.monotonic()
+        if self._doubt is None and now - self._marks[-1][0] > MARK_S:
+            self._marks.append((now, self._count))
+        return broken
+
+    def doubt(
+        self, reason: GapReason, text: str, *, renewal: bool = False, is_countable: bool = True
+    ) -> None:
+        """Events may be missing from now on, because of `text`."""
+        doubt = self._doubt
+        if doubt is None:
+            gap = self._ledger.open(self.name, reason, self._last_ns(), text)
+            last = max(self._arrived_at, self._marks[-1][0])
+            doubt = self._doubt = _Doubt(gap, time.monotonic(), last, self._rate(), False, True)
+            logger.warning("%s: %s: no events: %s", self._exchange, self.name, text)
+        elif reason is GapReason.DEVICE_AWAY and doubt.gap.gap.reason is not reason:
+            doubt.gap.gap = attrs.evolve(doubt.gap.gap, reason=reason, text=text)
+        doubt.is_countable &= is_countable
+        if renewal or not self.heard_at:
+            doubt.renewal, doubt.renewed_at = True, None
+
+    def dropped(self, before: Received | None) -> None:
+        """The subscription was dropped; `before` that Tango's counters stood so."""
+        doubt = self._doubt
+        if doubt is not None and doubt.before is None and doubt.is_countable:
+            doubt.before = before if before is not None and before.count else None
+        self.base = None
+
+    def renewed(self, refused: str) -> None:
+        """The subscription was made anew, or was not, for a reason."""
+        if self._doubt is not None and not refused:
+            self._doubt.renewal = False
+            self._doubt.renewed_at = time.monotonic()
+
+    def polled(self, answer: Polled | str, asked: float) -> None:
+        """The attribute was read at `asked`; what no event told is delivered, oldest first.
+
+        A text says why it could not be read.
+        """
+        if isinstance(answer, str):
+            self._is_unproven = False
+            return
+        is_news = not self._is_flowing and self._tell_all(answer)
+        if self._doubt is not None:
+            self._doubt.read_at = asked
+            if is_news and self._doubt.news_at is None:
+                self._doubt.news_at = asked
+        elif self._is_unproven and asked > self._began + SUBSCRIBED_S:
+            self._is_unproven = False
+            if is_news:
+                text = "the first events after the subscription did not come"
+                self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+
+    @property
+    def _is_flowing(self) -> bool:
+        """Whether events come now: then those that are on their way may tell what was read."""
+        return time.monotonic() < self._arrived_at + MOMENT_S or self.is_held_up()
+
+    def _tell_all(self, answer: Polled) -> bool:
+        if self._doubt is not None:
+            for reading in answer.history:
+                self._tell(Polled(reading, answer.form), "history")
+        return self._tell(answer, "polled")
+
+    def _tell(self, polled: Polled, kind: str) -> bool:
+        known = self.known
+        if known is not None and not is_news(polled.reading, known):
+            return False
+        self._latest = polled.reading
+        if self._doubt is not None:
+            self._doubt.polled += known is not None
+        self._deliver(polled, kind)
+        return True
+
+    def settle(self, received: Received | None, pushed: int | None) -> None:
+        """Draw the conclusions: the gap ends, or the subscription must be renewed.
+
+        `received` and `pushed` are the counters of Tango here, and of the server a moment before.
+        """
+        lost = self._lost(received)
+        doubt = self._doubt
+        if doubt is None:
+            self._settle_missed(lost)
+        elif doubt.renewal:
+            return
+        elif doubt.renewed_at is not None:
+            last = doubt.read_at if self.polls else time.monotonic()
+            if last > doubt.renewed_at + SUBSCRIBED_S:
+                unheard = _unheard(doubt, received, pushed)
+                self._close(doubt, *(self._estimate(doubt) if unheard is None else (unheard, True)))
+        elif self._arrived_at > doubt.began:
+            self._close(doubt, *(self._estimate(doubt) if lost is None else (lost, True)))
+        elif doubt.news_at is not None:
+            doubt.renewal = time.monotonic() > doubt.news_at + MOMENT_S
+        elif not self.polls or doubt.read_at:
+            # The same process as before, and nothing has changed: Tango's counter goes on, and
+            # will tell if something was lost nevertheless.
+            self._close(doubt, 0, True)
+
+    def end(self) -> None:
+        """Nothing is watched any more; a gap that goes on is told as it is."""
+        if self._doubt is not None:
+            text = f"{self._doubt.gap.gap.text}; it went on when the exchange stopped"
+            lost, is_exact = self._estimate(self._doubt)
+            self._doubt.gap.close(records=lost, is_exact=is_exact, text=text)
+            self._doubt = None
+
+    def _lost(self, received: Received | None) -> int | None:
+        """How many events were lost since the last time, as Tango counts; None: not known."""
+        if received is None or not received.count:
+            # Tango learns from the first event where the server's counter stands.
+            return None
+        base, self.base = self.base, received.lacking
+        return None if base is None else max(received.lacking - base, 0)
+
+    def _settle_missed(self, lost: int | None) -> None:
+        missed = self._missed
+        if missed is None or time.monotonic() < missed.latest + MISSED_S:
+            # Tango counts a loss before it tells it.
+            if lost and self.base is not None:
+                self.base -= lost
+        elif self._arrived_at >= missed.latest:
+            self._missed = None
+            if lost != 0:
+                text = "Tango's event buffers were full"
+                self._enter(GapReason.EVENTS_MISSED, missed.from_ns, lost, text)
+
+    def _enter(self, reason: GapReason, from_ns: int, lost: int | None, text: str) -> None:
+        gap = Gap(self.name, reason, from_ns, time.time_ns(), lost, lost is not None, text)
+        self._ledger.add(gap)
+        count = "some" if lost is None else lost
+        logger.warning("%s: %s: %s events were lost: %s", self._exchange, self.name, count, text)
+
+    def _estimate(self, doubt: _Doubt) -> tuple[int | None, bool]:
+        if doubt.rate is None:
+            return None, False
+        expected = round(doubt.rate * (time.monotonic() - doubt.last_arrival))
+        return max(expected - doubt.polled, 0), False
+
+    def _close(self, doubt: _Doubt, lost: int | None, is_exact: bool) -> None:
+        text = doubt.gap.gap.text
+        if doubt.polled:
+            text += f"; {doubt.polled} values were read meanwhile"
+        doubt.gap.close(records=lost, is_exact=is_exact, text=text)
+        now = time.monotonic()
+        away_s = now - doubt.began
+        logger.warning("%s: %s: events again after %.1f s", self._exchange, self.name, away_s)
+        self._doubt = self._missed = None
+        self._is_unproven = False
+        self._marks.clear()
+        self._marks.append((now, self._count))
+
+    def _rate(self) -> float | None:
+        began, count = self._marks[0]
+        events = self._count - count
+        return events / max(self._arrived_at - began, MOMENT_S) if events > 1 else None
+
+    def _last_ns(self) -> int:
+        known = self.known
+        return self._began_ns if known is None else known.timestamp_ns
+
+    # Read-back of an attribute that is quiet in good health.
+
+    def differs(self, polled: Polled) -> bool:
+        """Whether a reading tells a change that should have been an event."""
+        known = self.known
+        if known is None or self._doubt is not None or self._is_flowing:
+            return False
+        return is_news(polled.reading, known)
+
+    def suspect(
+        self, polled: Polled, least_change: tuple[float, float], unheard: int | None
+    ) -> None:
+        """It differs still, a moment later; `unheard` events were pushed that did not come."""
+        known = self.known
+        if known is None:
+            return
+        if unheard:
+            self._missed = None
+            if self.base is not None:
+                self.base += unheard
+            self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, unheard, "found by reading")
+            self._tell(polled, "polled")
+        elif _is_within(polled.reading.value, known.value, *least_change):
+            return
+        elif self._suspected_at is not None and self._arrived_at < self._suspected_at:
+            self._compares = False
+            logger.info("%s: %s changes without events", self._exchange, self.name)
+        else:
+            self._suspected_at = time.monotonic()
+            text = "its value changed without an event"
+            self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+
+
+def _value_of(event: Any) -> Reading:
+    return read_value(event.attr_value)
+
+
+def _unheard(doubt: _Doubt, received: Received | None, pushed: int | None) -> int | None:
+    """How many events did not come, by the counters; None: they do not tell."""
+    before = doubt.before
+    if before is None or not doubt.is_countable or received is None:
+        return None
+    if time.monotonic() - doubt.began > COUNTED_S:
+        return None
+    # The first event of the new subscription tells where the counter stood when it began.
+    reached = received.lacking if received.count else pushed
+    return None if reached is None else max(reached - before.latest - doubt.polled, 0)
+
+
+def _is_within(value: Any, former: Any, absolute: float, percent: float) -> bool:
+    """Whether the change is too small for the attribute's own criteria of an event."""
+    if not absolute and not percent:
+        return False
+    try:
+        change = np.abs(np.subtract(value, former, dtype="float64"))
+        limit = np.abs(np.asarray(former, "float64")) * percent / 100
+    except (TypeError, ValueError):
+        return False
+    small = [change <= bound for bound in (absolute, limit) if np.any(bound)]
+    return bool(np.all(small))

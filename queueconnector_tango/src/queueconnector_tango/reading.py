@@ -1,0 +1,91 @@
+"""What PyTango gives, as values of an exchange, with what is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+
+from queueconnector_core.conversion import converter, zero
+from queueconnector_core.dataspec import DataSpec
+from queueconnector_core.errors import RecordError
+from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
+from queueconnector_tango._lookout import Polled
+from queueconnector_tango._proxy import Form
+from queueconnector_tango.dtypes import StringEncoding, decode_text
+
+__all__ = ("value_reader", "Scribe")
+
+
+def value_reader(spec: DataSpec, string_encoding: StringEncoding) -> Callable[[Any], Value]:
+    """A function that converts what PyTango gives into values of `spec`; raises `RecordError`."""
+    convert = converter(spec)
+    if spec.is_text:
+        return lambda value: convert(decode_text(value, string_encoding))
+    if spec.is_dynamic and len(spec.shape) == 2:
+        # Of an image without rows Tango forgets how wide they were.
+        nothing = zero(spec)
+        return lambda value: nothing if np.shape(value) == (0, 0) else convert(value)
+    return convert
+
+
+class Scribe:
+    """Numbers the records of one attribute, converts their values and says where they are from.
+
+    `began_ns`, the time of the start in nanoseconds since the Unix epoch, keeps the positions of
+    one start apart from those of another.
+    """
+
+    def __init__(self, name: str, read_value: Callable[[Any], Value]) -> None:
+        self.name = name
+        self._read_value = read_value
+        self._form: Form | None = None
+        self._position = ""
+        self._number = 0
+
+    def begin(self, began_ns: int) -> None:
+        """Count from 1 again."""
+        self._position = f"{self.name}@{began_ns}#"
+        self._number = 0
+
+    def write(self, told: Polled, kind: str) -> tuple[Value, Metadata]:
+        """A record; raises `RecordError`, with what was received, for a value that is none."""
+        reading = told.reading
+        self._number += 1
+        metadata = Metadata(
+            reading.timestamp_ns,
+            TimestampOrigin.SOURCE,
+            quality=reading.quality,
+            position=f"{self._position}{self._number}",
+            source=self.name,
+            event=kind,
+            sequence=self._number,
+        )
+        if reading.quality is Quality.INVALID:
+            return None, metadata
+        try:
+            self._check(told.form)
+            return self._read_value(reading.value), metadata
+        except RecordError as error:
+            origin = attrs.evolve(metadata, original=Original(_plain(reading.value)))
+            raise RecordError(f"{self.name}: {error}", origins=(origin,)) from None
+
+    def _check(self, form: Form) -> None:
+        """An attribute that has become another one is not converted by accident."""
+        if self._form is None:
+            self._form = form
+        elif not form.is_like(self._form):
+            raise RecordError(
+                f"the attribute was {self._form} and is {form} now; configure the exchange for "
+                "what it is, or give the device back what it was"
+            )
+
+
+def _plain(value: Any) -> Value:
+    return list(value) if isinstance(value, tuple) and not _is_pair(value) else value
+
+
+def _is_pair(value: tuple[Any, ...]) -> bool:
+    return len(value) == 2 and isinstance(value[1], bytes)
