@@ -199,13 +199,14 @@ class Producer:
     async def stop(self) -> None:
         """Disconnect; what is still being sent has some seconds left."""
         what = f"the producer of {self._options.where}"
+        request_s = _client.REQUEST_TIMEOUT_MS / 1000
         if self._sent and self._options.is_idempotent:
-            await asyncio.wait(self._sent, timeout=LAST_CONFIRMATIONS_S)
+            await asyncio.wait(self._sent, timeout=min(LAST_CONFIRMATIONS_S, request_s))
         if self._sent and self._options.is_idempotent:
             await self._abandon()
             await closed(self._aiokafka.client.close(), what)
         else:
-            await closed(self._aiokafka.stop(), what, _client.REQUEST_TIMEOUT_MS / 1000)
+            await closed(self._aiokafka.stop(), what, request_s)
 
     async def _abandon(self) -> None:
         """Give up what is under way: left alone, an idempotent producer tries for ever."""
