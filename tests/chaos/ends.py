@@ -167,13 +167,12 @@ class KafkaFeed:
 class KafkaOutlet:
     """A topic of several partitions; the key of a record says which."""
 
-    keeps_lanes = True
+    keeps_lanes = False
 
     def __init__(self, broker: KafkaBroker) -> None:
         self._broker = broker
         self._topic = f"out-{uuid.uuid4().hex[:8]}"
-        self._partitions = 1
-        broker.create_topic(self._topic, self._partitions)
+        broker.create_topic(self._topic, PARTITIONS)
         options = {"bootstrap.servers": broker.bootstrap, "group.id": "chaos", "log_level": "0"}
         self._consumer = Consumer(options | {"enable.auto.commit": "false"})
 
@@ -183,10 +182,11 @@ class KafkaOutlet:
             "type": "KafkaProducerSink",
             "servers": self._broker.bootstrap,
             "topic": self._topic,
+            "key": "record",
         }
 
     def _ends(self) -> list[int]:
-        places = [TopicPartition(self._topic, n) for n in range(self._partitions)]
+        places = [TopicPartition(self._topic, n) for n in range(PARTITIONS)]
         return [self._consumer.get_watermark_offsets(place, timeout=20)[1] for place in places]
 
     def count(self) -> int:

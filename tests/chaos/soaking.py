@@ -277,6 +277,8 @@ class Soak:
                     "servers": servers,
                     "topic": "soak-out",
                     "encoding": "json",
+                    "key": "source",
+                    "headers": "provenance",
                 },
             },
             {

@@ -133,6 +133,11 @@ class Harness:
         finally:
             consumer.close()
 
+    def members(self, group: str) -> int:
+        """How many members a group has."""
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        return len(admin.describe_consumer_groups([group])[group].result().members)
+
     def contents(self, topic: str, partition: int = 0) -> list[bytes]:
         """All values of a partition, read with librdkafka."""
         return [message.value() or b"" for message in self.messages(topic, partition)]

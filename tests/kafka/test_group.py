@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from queueconnector_core.errors import RetryableError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.record import Batch
 from queueconnector_core.stream import Stream
+from queueconnector_kafka import _client, _consumer
 
 if TYPE_CHECKING:
     from queueconnector_kafka.source import KafkaConsumerSource
@@ -247,3 +254,151 @@ async def test_who_waits_for_a_slow_sink_stays_in_the_group_and_repeats_nothing(
     assert slow.source._consumer._aiokafka._coordinator.generation == generation
     await slow.drained()
     assert slow.gate.values == list(range(3000))
+
+
+async def test_a_partition_that_is_added_is_read_from_its_beginning(
+    kafka: Harness, member: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_client, "METADATA_MAX_AGE_MS", 200)
+    topic = kafka.topic()
+    one = await member(topic)
+    await asyncio.to_thread(kafka.grow, topic, 2)
+    kafka.produce(topic, *numbers(0, 3), partition=1)
+    kafka.produce(topic, b"3")
+    await one.gate.until(lambda values: len(values) >= 4)
+    assert sorted(one.gate.values) == [0, 1, 2, 3]
+
+
+async def test_a_member_without_a_partition_knows_that_the_brokers_are_there(
+    kafka: Harness, member: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_consumer, "SILENCE_S", 1.5)
+    topic = kafka.topic()
+    one, two = await member(topic), await member(topic)
+    await asyncio.sleep(3)
+    for each in (one, two):
+        assert each.exchange.statistics.degraded is None
+        assert each.source.silent_s() < 1.5
+    assert sorted(len(each.source._consumer.positions) for each in (one, two)) == [0, 1]
+
+
+async def test_what_is_under_way_when_partitions_move_is_repeated_and_what_stays_is_not(
+    kafka: Harness, group: str, member: Callable[..., Any]
+) -> None:
+    topic = kafka.topic(partitions=2)
+    slow = await member(topic, gate=Gate(is_open=False))
+    kafka.produce(topic, *numbers(0, 3))
+    kafka.produce(topic, *numbers(3, 6), partition=1)
+    await slow.gate.reached.wait()
+    quick = await member(topic)
+    await quick.gate.until(lambda values: len(values) == 3)
+    slow.gate.opened.set()
+    await slow.gate.until(lambda values: len({*values, *quick.gate.values}) == 6)
+    await slow.drained()
+    await quick.drained()
+    assert sorted({*slow.gate.values, *quick.gate.values}) == [0, 1, 2, 3, 4, 5]
+    assert len(set(slow.gate.values)) == len(slow.gate.values)
+    assert [kafka.committed(group, topic, number) for number in range(2)] == [3, 3]
+
+
+async def test_after_a_lost_connection_nothing_that_is_under_way_is_read_again(
+    kafka: Harness, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = kafka.topic()
+    source = kafka.source(topic, "int64", group_id=group, **IN_GROUP)
+    await source.start()
+    kafka.produce(topic, *numbers(0, 3))
+    batches = source.read()
+    under_way = await anext(batches)
+    with monkeypatch.context() as patch:
+        patch.setattr(_consumer, "SILENCE_S", -1.0)
+        with pytest.raises(RetryableError, match="no answer"):
+            await anext(batches)
+    await source.stop()
+    kafka.produce(topic, *numbers(3, 6))
+    await source.start()
+    later = await anext(source.read())
+    assert (*under_way.values, *later.values) == (0, 1, 2, 3, 4, 5)
+    later.acknowledgements[0].release()
+    await source._consumer._group.commit()  # type: ignore[union-attr]
+    assert kafka.committed(group, topic) == 0
+    under_way.acknowledgements[0].release()
+    await source.stop()
+    assert kafka.committed(group, topic) == 6
+
+
+async def test_a_named_member_is_back_before_the_others_notice(
+    kafka: Harness, member: Callable[..., Any]
+) -> None:
+    topic = kafka.topic(partitions=2)
+    named = {"session_timeout_s": 10.0}
+    one = await member(topic, group_instance_id="one", **named)
+    two = await member(topic, group_instance_id="two", **named)
+    async with asyncio.timeout(20):
+        while len(one.source._consumer.positions) != 1:
+            await asyncio.sleep(0.02)
+    generation = two.source._consumer._aiokafka._coordinator.generation
+    await one.drained()
+    kafka.produce(topic, b"0")
+    kafka.produce(topic, b"1", partition=1)
+    again = await member(topic, group_instance_id="one", **named)
+    await again.gate.until(lambda values: len(values) == 1)
+    await two.gate.until(lambda values: len(values) == 1)
+    assert two.source._consumer._aiokafka._coordinator.generation == generation
+
+
+def exchange_process(kafka: Harness, group: str, source: str, sink: str) -> subprocess.Popen[bytes]:
+    ends = {"servers": kafka.broker.bootstrap}
+    options = {"group_id": group, "start": "earliest", **IN_GROUP}
+    exchange = {
+        "dtype": "int64",
+        "source": {"type": "KafkaConsumerSource", "topic": source, **ends, **options},
+        "sink": {"type": "KafkaProducerSink", "topic": sink, **ends},
+    }
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("queueconnector"), "run", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    with process.stdin as stdin:
+        stdin.write(json.dumps({"exchanges": [exchange]}).encode())
+    return process
+
+
+async def test_processes_share_a_topic_and_one_that_is_killed_loses_nothing(
+    kafka: Harness, group: str
+) -> None:
+    origin, copy = kafka.topic(partitions=4), kafka.topic()
+    written = 0
+
+    async def write_until_copied(processes: int) -> None:
+        """Write to each partition, and wait until that was copied and all take part."""
+        nonlocal written
+        for partition in range(4):
+            values = numbers(written, written + 250)
+            await asyncio.to_thread(kafka.produce, origin, *values, partition=partition)
+            written += 250
+        async with asyncio.timeout(40):
+            while len(set(await asyncio.to_thread(kafka.contents, copy))) < written:
+                await asyncio.sleep(0.1)
+            while kafka.members(group) != processes:
+                await asyncio.sleep(0.05)
+
+    running = [exchange_process(kafka, group, origin, copy)]
+    try:
+        await write_until_copied(1)
+        running.append(exchange_process(kafka, group, origin, copy))
+        await write_until_copied(2)
+        running[0].kill()
+        await write_until_copied(1)
+        running[1].send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(running[1].wait, 20) in {0, 130}
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    copied = await asyncio.to_thread(kafka.contents, copy)
+    assert sorted({*map(int, copied)}) == list(range(3000))
+    assert len(copied) - 3000 <= 500  # what the killed one had not committed

@@ -1,4 +1,4 @@
-"""The bounded way of records from other threads into the event loop, and what to do when it is full.
+"""The bounded way of records from other threads into the event loop.
 
 For sources whose client library calls back in threads of its own.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import threading
+import time
 from collections import deque
 from typing import Generic, TypeVar
 
@@ -16,6 +17,9 @@ import attrs
 __all__ = ("Overflow", "Buffer", "Episode", "Taken")
 
 Item = TypeVar("Item")
+
+LOOP_CHECK_S = 0.5
+LATELY_S = 2.0
 
 
 class Overflow(enum.Enum):
@@ -76,6 +80,8 @@ class Buffer(Generic[Item]):
         self._episode: Episode[Item] | None = None
         self._told = 0
         self._room = threading.Condition()
+        self.held_up_at = float("-inf")
+        """When a thread waited last, by the monotonic clock in seconds."""
         self._awake = False
         self._closed = False
         self._failed = False
@@ -90,7 +96,7 @@ class Buffer(Generic[Item]):
         """
         with self._room:
             if self._overflow is Overflow.BLOCK and wait:
-                self._room.wait_for(lambda: self._closed or len(self._items) < self._size)
+                self._wait_for_room()
             if self._closed or self._failed:
                 return False
             if len(self._items) >= self._size and not self._has_made_room(item):
@@ -98,6 +104,18 @@ class Buffer(Generic[Item]):
             self._items.append(item)
             self._wake()
             return True
+
+    def _wait_for_room(self) -> None:
+        while not self._closed and len(self._items) >= self._size:
+            # Whoever forgets to close must not keep the process from ending.
+            if not self._room.wait(LOOP_CHECK_S) and self._loop.is_closed():
+                self._closed = True
+            self.held_up_at = time.monotonic()
+
+    @property
+    def holds_up(self) -> bool:
+        """Whether a thread waits for room, or has waited lately."""
+        return time.monotonic() < self.held_up_at + LATELY_S
 
     def _has_made_room(self, item: Item) -> bool:
         if self._overflow is Overflow.BLOCK:

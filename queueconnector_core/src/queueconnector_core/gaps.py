@@ -141,6 +141,11 @@ class GapLedger:
         else:
             self._enter(gap)
 
+    @property
+    def still_open(self) -> int:
+        """How many gaps go on."""
+        return len(self._open)
+
     def entries(self) -> list[Gap]:
         """The gaps that are kept, oldest first; those that go on come last."""
         return [*self._closed, *(opened.gap for opened in self._open)]

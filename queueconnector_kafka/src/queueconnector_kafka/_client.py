@@ -1,8 +1,8 @@
 """What the consumer and the producer of a topic share: settings, errors, a topic's partitions.
 
-Only they, the membership in a group, and this module import aiokafka. Nobody else sees its errors:
-they become `RetryableError` (the brokers are away, or busy, or not yet ready) or `FatalError`
-(trying again is pointless).
+Only they, the membership in a group, and a few beside this module import aiokafka. Nobody else
+sees its errors: they become `RetryableError` (the brokers are away, or busy, or not yet ready) or
+`FatalError` (trying again is pointless).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
 
 from queueconnector_core.errors import FatalError, QueueConnectorError, RetryableError
+from queueconnector_kafka._access import Access
 from queueconnector_kafka.descriptors import TopicOptions
 
 __all__ = (
@@ -97,9 +98,10 @@ def translated(error: BaseException, doing: str) -> Exception:
     return error if isinstance(error, Exception) else RetryableError(f"{doing}: {error!r}")
 
 
-def common(options: TopicOptions) -> dict[str, Any]:
+def common(options: TopicOptions, access: Access) -> dict[str, Any]:
     """The settings of every client of aiokafka."""
     return {
+        **access,
         "bootstrap_servers": list(options.bootstrap),
         "client_id": "queueconnector",
         "request_timeout_ms": REQUEST_TIMEOUT_MS,

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from queueconnector_core.errors import RetryableError
 from queueconnector_core.gaps import GapLedger
 from queueconnector_core.record import Acknowledgement
+from queueconnector_kafka._access import Access
 from queueconnector_kafka._client import common, partitions_of, translated
 from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka._continuity import Continuity, Interrupted
@@ -44,17 +45,19 @@ class Consumer:
     def __init__(
         self,
         options: KafkaConsumerSourceDescriptor,
+        access: Access,
         gaps: GapLedger,
         before: Interrupted | None = None,
     ) -> None:
         """`gaps` is told what is lost; `before` is where a former consumer was interrupted."""
         self._topic = options.topic
         self._options = options
+        self._access = access
         self._before = Interrupted({}) if before is None else before
         self._ends = self._before.ends
         in_group = options.group_id is not None
         self._aiokafka = AIOKafkaConsumer(
-            **common(options) | (group_settings(options) if in_group else {}),
+            **common(options, access) | (group_settings(options) if in_group else {}),
             fetch_max_wait_ms=options.fetch_max_wait_ms,
             # The fetching task wakes up by events; this is no more than a safety net.
             consumer_timeout_ms=1_000,
@@ -90,7 +93,7 @@ class Consumer:
         Raises `RetryableError` or `FatalError`.
         """
         try:
-            await reach(self._options)
+            await reach(self._options, self._access)
             await undisturbed(self._begin())
         except BaseException as error:
             await self.stop()

@@ -8,7 +8,7 @@ from typing import Any, Final, overload
 from queueconnector_core.errors import RecordError
 from queueconnector_core.protocols import Decoder
 from queueconnector_core.provenance import PREFIX, restored
-from queueconnector_core.record import Metadata, Quality, TimestampOrigin, Value
+from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
 from queueconnector_kafka._client import KafkaRecord
 
 __all__ = ("LazyMetadata", "accepting_marks", "mark_null", "metadata_of", "position")
@@ -76,6 +76,6 @@ def metadata_of(record: KafkaRecord) -> Metadata:
         key=record.key,
         headers=tuple(record.headers),
         position=position(record),
-        original=record.value,
+        original=Original(record.value),
     )
     return restored(metadata) if record.headers else metadata

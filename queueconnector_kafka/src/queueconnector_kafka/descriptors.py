@@ -16,6 +16,8 @@ from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.protocols import Codec
 from queueconnector_core.provenance import time_of
 from queueconnector_core.registry import Registry
+from queueconnector_kafka._keys import key_search
+from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
 
 __all__ = (
@@ -84,6 +86,10 @@ class TopicOptions:
             "that label; a sink refuses values with another one, and takes every label without."
         ),
     ] = None
+    security: Annotated[
+        SecurityOptions | None,
+        Meta(description="TLS and login; null: neither, as at a listener PLAINTEXT."),
+    ] = None
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -102,6 +108,14 @@ class TopicOptions:
     def where(self) -> str:
         """Topic and servers, for messages."""
         return f"topic {self.topic!r} at {', '.join(self.bootstrap)}"
+
+    def check_security(self) -> None:
+        """Raise `ConfigError` when the options of `security` do not go together."""
+        if self.security is not None:
+            try:
+                self.security.check()
+            except ConfigError as error:
+                raise error.under("security") from None
 
     def codec(self, spec: DataSpec, registry: Registry) -> Codec:
         """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
@@ -183,10 +197,11 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`, or options clash."""
         problems = list(self._problems())
-        try:
-            self.codec(spec, registry)
-        except ConfigError as error:
-            problems += error.problems
+        for check in (lambda: self.codec(spec, registry), self.check_security):
+            try:
+                check()
+            except ConfigError as error:
+                problems += error.problems
         if problems:
             raise ConfigError(problems)
 
@@ -218,12 +233,77 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
             "time of writing."
         ),
     ] = None
+    acks: Annotated[
+        Literal["all", 1, 0],
+        Meta(
+            description="Who has to store a message before it counts as delivered: all replicas in "
+            "sync; 1: the partition's leader, so that it is lost with that one; 0: nobody, so that "
+            "losses are not noticed."
+        ),
+    ] = "all"
+    idempotence: Annotated[
+        bool | None,
+        Meta(
+            description="Whether brokers recognise what is sent once more, and do not store it "
+            "twice. null: yes, if acks is all."
+        ),
+    ] = None
+    compression: Annotated[
+        Literal["gzip", "snappy", "lz4", "zstd"] | None,
+        Meta(
+            description="How record batches are compressed; all but gzip need "
+            "queueconnector-kafka[compression]. null: not at all."
+        ),
+    ] = None
+    key: Annotated[
+        Literal["none", "record", "source"],
+        Meta(
+            description="The key of a message: none, that of the record (as it came from Kafka), "
+            "or the name of the record's source. Messages with the same key keep their order."
+        ),
+    ] = "none"
+    key_path: Annotated[
+        str | None,
+        Meta(
+            description="A JMESPath: what it finds in the value, text or a number, is the key.",
+            min_length=1,
+        ),
+    ] = None
+    partition: Annotated[
+        int | None,
+        Meta(
+            description="The only partition to write, counted from 0. null: with a key that of "
+            "Kafka's default partitioner (murmur2), else all in rotation.",
+            ge=0,
+        ),
+    ] = None
+    headers: Annotated[
+        Literal["none", "record", "provenance"],
+        Meta(
+            description="The headers of a message: none, those of the record (as it came from "
+            "Kafka), or these and where it comes from, as CloudEvents names it; the time stamp is "
+            "the record's own then."
+        ),
+    ] = "none"
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether brokers recognise what is sent once more."""
+        return self.acks == "all" if self.idempotence is None else self.idempotence
+
+    def for_dead_letters(self) -> KafkaProducerSinkDescriptor:
+        """This sink as the place of dead letters: key and headers travel."""
+        return attrs.evolve(self, headers="record", key="record", key_path=None)
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
-        """Raise `ConfigError` when values of `spec` have no place in the encoding, or no time."""
-        problems: list[Problem] = []
+        """Raise `ConfigError` when values of `spec` cannot be written so, or options clash."""
+        problems = list(self._problems())
         try:
             self.codec(spec, registry)
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            self.check_security()
         except ConfigError as error:
             problems += error.problems
         if self.timestamp_options is not None:
@@ -233,3 +313,16 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
                 problems += error.under("timestamp_options").problems
         if problems:
             raise ConfigError(problems)
+
+    def _problems(self) -> Iterable[Problem]:
+        if self.idempotence and self.acks != "all":
+            text = f"needs acks all, found {self.acks!r}; leave one of the two out"
+            yield Problem("idempotence", text)
+        if self.key_path is None:
+            return
+        if self.key != "none":
+            yield Problem("key_path", f"there is a key already: {self.key}; leave one of them out")
+        try:
+            key_search(self.key_path)
+        except ConfigError as error:
+            yield from error.under("key_path").problems

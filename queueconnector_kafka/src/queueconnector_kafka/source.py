@@ -10,6 +10,7 @@ from typing import Any
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RetryableError
 from queueconnector_core.record import Acknowledgement, Batch, Value
+from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
 from queueconnector_kafka._client import KafkaRecord
 from queueconnector_kafka._consumer import MAX_FETCH_RECORDS, Consumer
@@ -54,7 +55,9 @@ class KafkaConsumerSource:
         Raises `RetryableError` while no broker answers, the topic does not exist or the group is
         not ready, `FatalError` when this client may not read it.
         """
-        consumer = Consumer(self._descriptor, self._gaps, self._interrupted)
+        consumer = Consumer(
+            self._descriptor, await access(self._descriptor), self._gaps, self._interrupted
+        )
         await consumer.start()
         self._consumer = consumer
         self._interrupted = None

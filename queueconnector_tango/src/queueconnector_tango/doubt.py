@@ -97,6 +97,8 @@ class Watch:
         """How many events the counters lacked when everything was well; None: not looked yet."""
         self.wake: Callable[[], None] = lambda: None
         """Called in any thread when something must be looked at soon."""
+        self.is_held_up: Callable[[], bool] = lambda: False
+        """Whether Tango's thread waits for an exchange, so that events are late."""
         self._ledger = ledger
         self._deliver = deliver
         self._exchange = exchange
@@ -232,9 +234,7 @@ class Watch:
         if isinstance(answer, str):
             self._is_unproven = False
             return
-        for reading in answer.history if self._doubt is not None else ():
-            self._tell(Polled(reading, answer.form), "history")
-        is_news = self._tell(answer, "polled")
+        is_news = not self._is_flowing and self._tell_all(answer)
         if self._doubt is not None:
             self._doubt.read_at = asked
             if is_news and self._doubt.news_at is None:
@@ -243,7 +243,18 @@ class Watch:
             self._is_unproven = False
             if is_news:
                 text = "the first events after the subscription did not come"
-                self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
+                self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+
+    @property
+    def _is_flowing(self) -> bool:
+        """Whether events come now: then those that are on their way may tell what was read."""
+        return time.monotonic() < self._arrived_at + MOMENT_S or self.is_held_up()
+
+    def _tell_all(self, answer: Polled) -> bool:
+        if self._doubt is not None:
+            for reading in answer.history:
+                self._tell(Polled(reading, answer.form), "history")
+        return self._tell(answer, "polled")
 
     def _tell(self, polled: Polled, kind: str) -> bool:
         known = self.known
@@ -347,7 +358,9 @@ class Watch:
     def differs(self, polled: Polled) -> bool:
         """Whether a reading tells a change that should have been an event."""
         known = self.known
-        return known is not None and self._doubt is None and is_news(polled.reading, known)
+        if known is None or self._doubt is not None or self._is_flowing:
+            return False
+        return is_news(polled.reading, known)
 
     def suspect(
         self, polled: Polled, least_change: tuple[float, float], unheard: int | None

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any, Final
+from weakref import WeakSet
 
 import attrs
 
@@ -54,6 +55,14 @@ BATCH: Final = 1_000
 
 READ_KINDS: Final = frozenset({0, 2, 3})
 """Events of these types tell what reading the attribute gives: change, periodic, archive."""
+
+
+BUFFERS: Final[WeakSet[Buffer[Any]]] = WeakSet()
+"""All of the process: Tango has one thread for the events of all subscriptions."""
+
+
+def _holds_up() -> bool:
+    return any(buffer.holds_up for buffer in tuple(BUFFERS))
 
 
 @attrs.frozen
@@ -123,6 +132,8 @@ class TangoSubscriptionSource:
             heartbeat_s=options.heartbeat_s,
             poll_s=options.poll_s,
         )
+        self._watch.is_held_up = _holds_up
+        BUFFERS.add(self._buffer)
         await subscription.open()
         if options.heartbeat_s:
             self._vigil = Vigils.here().add(self._watch)

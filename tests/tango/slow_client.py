@@ -1,0 +1,52 @@
+"""A process whose exchange is slow: a source with a small buffer that blocks Tango's thread.
+
+Arguments: the device, a file to end it. It prints a JSON document: values read, gaps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.tango.conftest import build
+
+
+async def main(device: str, stop: Path) -> None:
+    options = {
+        "type": "TangoSubscriptionSource",
+        "device_name": device,
+        "attribute_name": "array",
+        "overflow": "block",
+        "buffer_size": 10,
+    }
+    source: Any = build(options, "float64", [1000])
+    await source.start()
+    print("started", flush=True)
+    values: list[float] = []
+
+    async def read() -> None:
+        # The first batch waits until all was pushed.
+        async for batch in source.read():
+            values.extend(float(value[0]) for value in batch.values)
+            while not stop.exists():
+                await asyncio.sleep(0.05)
+
+    reading = asyncio.create_task(read())
+    while not stop.exists():
+        await asyncio.sleep(0.05)
+    print("reading", flush=True)
+    for _ in range(600):
+        await asyncio.sleep(0.05)
+        if any(gap.to_ns for gap in source._gaps):
+            break
+    await source.stop()
+    await reading
+    gaps = [gap.as_json() for gap in source._gaps]
+    print(json.dumps({"values": values, "gaps": gaps}), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
