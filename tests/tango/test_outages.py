@@ -69,7 +69,8 @@ async def test_a_killed_device_is_heard_within_a_second_of_its_return(
     assert gap.reason is GapReason.DEVICE_AWAY
     assert gap.records
     assert not gap.is_exact
-    assert lost_in_silence(ticking.pushed[:-20], reader.records, [gap]) == []
+    lost = lost_in_silence(ticking.pushed[:-20], reader.records, [gap])
+    assert lost == [], (reader.values[:4], gap)
     assert reader.values == sorted(set(reader.values))
     assert {record.metadata.event for record in reader.records} == {"initial", "change", "polled"}
 
@@ -222,7 +223,9 @@ async def test_an_attribute_that_comes_back_as_another_one_is_refused_by_name(
         await asyncio.to_thread(ticking.kill)
         await asyncio.to_thread(ticking.start)
         await reader.wait_for(lambda: bool(reader.failures), RETURN_S)
-    assert "/test/ticking/1/number: the attribute was DevDouble SCALAR and is " in reader.failures[0]
+    assert (
+        "/test/ticking/1/number: the attribute was DevDouble SCALAR and is " in reader.failures[0]
+    )
     assert is_now in reader.failures[0]
     failure = next(failure for batch in reader.batches for failure in batch.failures)
     (origin,) = failure.origins

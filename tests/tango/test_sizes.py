@@ -14,8 +14,8 @@ from queueconnector_tango.descriptors import (
     TangoAttributeDescriptor,
     TangoSubscriptionSourceDescriptor,
 )
-from queueconnector_tango.scatter_object import _Target
 from queueconnector_tango.reading import value_reader
+from queueconnector_tango.scatter_object import _Target
 
 
 @pytest.mark.parametrize("found", [[], [[1, 2]], [[1, 2], [3, 4]]])
