@@ -9,7 +9,7 @@ READY := .venv/.ready
 PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint types test isolation docs reference model fuzz bench demo dist constraints clean
+.PHONY: help setup lint audit types test isolation docs reference model fuzz bench demo dist constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ $(READY): $(PROJECTS) constraints.txt tools/set_up.py
 
 lint: $(READY) ## style, import rules, sizes, dependencies, news fragments
 	$(NOX) lint
+
+audit: $(READY) ## known vulnerabilities of the pinned versions (needs the public database)
+	$(NOX) audit
 
 types: $(READY) ## strict types for Python 3.11 to 3.14
 	$(NOX) types

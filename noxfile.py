@@ -19,6 +19,11 @@ from workspace import ROOT, members, products, pyproject
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "types", "tests"]
 
+RUNS_WHAT_IT_READS = "S102,S301,S302,S307,S506,S701"
+"""Rules of ruff about exec, pickle, marshal, eval, YAML and templates: nothing is excused."""
+
+SHIPPED = [str(product / "src") for product in products()]
+
 PYTHON_VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -44,7 +49,15 @@ def lint(session: nox.Session) -> None:
     for member in members():
         with session.chdir(member):
             session.run(tool("deptry"), "src")
+    session.run(tool("ruff"), "check", "--ignore-noqa", f"--select={RUNS_WHAT_IT_READS}", *SHIPPED)
+    session.run(tool("python"), "tools/audit.py")
     session.run(tool("towncrier"), "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of the pinned versions; exit code 3 where nobody could be asked."""
+    session.run(tool("python"), "tools/audit.py", "--vulnerabilities")
 
 
 @nox.session

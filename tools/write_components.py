@@ -51,7 +51,9 @@ def page_text() -> str:
             lines += [f"### {component.name}\n", *_facts(component)]
             lines += _described(definitions[component.name])
     lines.append("## Parts of options\n")
-    for name in ("RestartDescriptor", "TangoAttributeDescriptor", "TimestampOptions"):
+    for name in (
+        *("RestartDescriptor", "SecurityOptions", "TangoAttributeDescriptor", "TimestampOptions"),
+    ):
         lines += [f"### {name}\n", *_described(definitions[name])]
     lines.append("## Encodings\n")
     for encoding, codec in CODECS:

@@ -66,9 +66,12 @@ class ScriptedSource(FarEnd):
         failures: Iterable[BaseException] = (),
         awaits: int = 1,
         observe: Observer = lambda: None,
+        replays: bool = True,
     ) -> None:
         super().__init__(failures, awaits)
         self.given: list[Any] = []
+        self.replays = replays
+        """Its batches carry an acknowledgement: what is not delivered it would give again."""
         self.received = 0
         self.acknowledged: list[Any] = []
         self._script = deque(script)
@@ -118,6 +121,8 @@ class ScriptedSource(FarEnd):
     def _acknowledging(self, item: Batch | list[Any]) -> Batch:
         batch = item if isinstance(item, Batch) else Batch(item)
         values = list(batch.values)
+        if not self.replays:
+            return batch
         acknowledgement = Acknowledgement(lambda: self.acknowledged.extend(values))
         return attrs.evolve(batch, values=values, acknowledgements=(acknowledgement,))
 

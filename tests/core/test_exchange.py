@@ -18,7 +18,7 @@ from queueconnector_core.exchange import Exchange
 from queueconnector_core.merge import QUEUED_BATCHES
 from queueconnector_core.protocols import Pipe, Sink, Source
 from queueconnector_core.record import Batch
-from queueconnector_core.stats import MAX_CONSECUTIVE_FAILURES, Failure
+from queueconnector_core.stats import Failure
 from tests.core.doubles import (
     Halving,
     Mapping,
@@ -31,6 +31,9 @@ from tests.core.doubles import (
     turns,
     until,
 )
+
+MAX_IN_A_ROW = 100
+"""So many failures in a row are a fault, unless the policy says otherwise."""
 
 AWAY = "the far end is away"
 
@@ -352,20 +355,20 @@ def bad(number: int) -> Batch:
 
 
 async def test_too_many_failures_in_a_row_are_fatal() -> None:
-    source = ScriptedSource(*[bad(1)] * MAX_CONSECUTIVE_FAILURES, [1])
+    source = ScriptedSource(*[bad(1)] * MAX_IN_A_ROW, [1])
     with pytest.raises(FatalError, match="100 records in a row failed; last: bad 0"):
         await stream(exchange_of(source, RecordingSink()))
 
 
 async def test_a_success_between_failures_keeps_an_exchange_alive() -> None:
-    nearly = bad(MAX_CONSECUTIVE_FAILURES - 1)
+    nearly = bad(MAX_IN_A_ROW - 1)
     source, sink = ScriptedSource(nearly, [1], nearly, [2]), RecordingSink()
     await stream(exchange_of(source, sink))
     assert sink.accepted == [1, 2]
 
 
 async def test_failures_among_successes_of_one_batch_are_not_in_a_row() -> None:
-    count = MAX_CONSECUTIVE_FAILURES
+    count = MAX_IN_A_ROW
     source, sink = ScriptedSource(list(range(2 * count))), RecordingSink(2)
     exchange = exchange_of(source, sink)
     await stream(exchange)
@@ -373,7 +376,7 @@ async def test_failures_among_successes_of_one_batch_are_not_in_a_row() -> None:
 
 
 async def test_failures_before_a_restart_are_forgiven() -> None:
-    source = ScriptedSource(bad(MAX_CONSECUTIVE_FAILURES), bad(1), [1])
+    source = ScriptedSource(bad(MAX_IN_A_ROW), bad(1), [1])
     sink = RecordingSink()
     exchange = exchange_of(source, sink)
     with pytest.raises(FatalError):
@@ -528,10 +531,9 @@ def test_cancelled_anywhere_nothing_is_left(sources: int, *, gated: bool) -> Non
         assert living.cancelled()
         assert not any(component.running for component in (*made, *sinks))
         statistics = exchange.statistics
-        assert statistics.received == sum(source.received for source in made)
-        assert statistics.received == statistics.delivered + statistics.dropped
+        assert statistics.received == statistics.delivered, "the rest will be received again"
         acknowledged = sum(len(source.acknowledged) for source in made)
-        assert acknowledged <= statistics.delivered
+        assert acknowledged == statistics.delivered
 
     for turn in range(120):
         run_alone(lambda turn=turn: cancelled_at(turn))  # type: ignore[misc]

@@ -55,7 +55,8 @@ def test_the_latest_entries_are_kept_and_the_counters_go_on() -> None:
 
 
 def test_whoever_listens_hears_each_gap_once_its_end_is_known() -> None:
-    ledger, heard = GapLedger(), []
+    ledger = GapLedger()
+    heard: list[Gap] = []
     ledger.on_closed = heard.append
     opened = ledger.open("a/b/c/d", GapReason.DEVICE_AWAY, 5)
     assert heard == []

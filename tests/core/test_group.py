@@ -12,6 +12,7 @@ from queueconnector_core.descriptors import RestartDescriptor
 from queueconnector_core.errors import FatalError, RetryableError, StateError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.fault import Fault
+from queueconnector_core.gaps import GapReason
 from queueconnector_core.group import Group
 from queueconnector_core.plan import Policy
 from queueconnector_core.states import TRANSITIONS, State
@@ -55,8 +56,8 @@ class Life:
         return not any(component.running for component in self.components)
 
 
-def endless(*script: list[int]) -> ScriptedSource:
-    return ScriptedSource(*script, endless=True)
+def endless(*script: list[int], replays: bool = True) -> ScriptedSource:
+    return ScriptedSource(*script, endless=True, replays=replays)
 
 
 async def test_finite_sources_end_by_themselves() -> None:
@@ -135,7 +136,7 @@ async def test_abort_gives_up_what_is_in_flight(state: State) -> None:
     assert life.stands(State.OFF)
     assert life.at_rest()
     statistics = life.group.exchanges[0].statistics
-    assert statistics.dropped == statistics.received == source.received
+    assert statistics.received == statistics.dropped == 0, "it will be received again"
     assert source.acknowledged == []
 
 
@@ -218,16 +219,18 @@ async def test_what_a_sink_does_not_take_in_time_is_dropped_and_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(stream_module, "DRAIN_TIMEOUT_S", 0.05)
-    source, sink = endless([1, 2]), RecordingSink(gate=asyncio.Event())
+    source, sink = endless([1, 2], replays=False), RecordingSink(gate=asyncio.Event())
     life = Life((source, sink))
     life.group.start()
     await until(lambda: sink.writes)
     life.group.stop()
     await life.group.settled()
     assert life.stands(State.OFF)
-    statistics = life.group.exchanges[0].statistics
-    assert (statistics.received, statistics.dropped) == (2, 2)
-    assert statistics.failures[-1].text.startswith("2 records given up")
+    exchange = life.group.exchanges[0]
+    assert (exchange.statistics.received, exchange.statistics.dropped) == (2, 2)
+    assert exchange.statistics.failures[-1].text.startswith("2 records given up")
+    (gap,) = exchange.gaps
+    assert (gap.reason, gap.records, gap.is_exact) == (GapReason.GIVEN_UP, 2, True)
 
 
 async def test_a_source_that_does_not_stop_is_a_fault_that_names_it(

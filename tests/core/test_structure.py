@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from queueconnector_core.component import Services
 from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.plan import read_plan
-from queueconnector_core.structure import read_json, structure
+from queueconnector_core.structure import MAX_CHARACTERS, read_json, structure
 from tests.core.components import (
     AnySourceDescriptor,
     CounterSourceDescriptor,
@@ -169,6 +169,15 @@ def test_malformed_text_is_told_with_line_and_column(text: str, place: str) -> N
 def test_a_key_that_stands_twice_is_refused() -> None:
     with pytest.raises(ConfigError, match="the key 'topic' stands twice in one object"):
         read_json('{"exchanges": [{"sink": {"topic": "a", "type": "TopicSink", "topic": "b"}}]}')
+
+
+def test_a_text_that_is_too_long_is_refused_unread_and_a_long_one_is_judged_in_time() -> None:
+    assert read_json('{"exchanges": []}'.ljust(MAX_CHARACTERS)) == {"exchanges": []}
+    with pytest.raises(ConfigError, match="has 16777217 characters; allowed: at most 16777216"):
+        read_json('{"exchanges": []}'.ljust(MAX_CHARACTERS + 1))
+    many = ",".join(f'"k{number}": 0' for number in range(200_000))
+    with pytest.raises(ConfigError, match="the key 'last' stands twice"):
+        read_json(f'{{{many}, "last": 1, "last": 2}}')
 
 
 def test_a_number_that_python_does_not_read_is_refused() -> None:

@@ -16,6 +16,7 @@ import tango
 
 from devservices.process import ManagedProcess, wait_until
 from devservices.tango import TangoDatabase, TangoDeviceServer
+from queueconnector_tango.claims import OWN_ATTRIBUTES
 from tests.device_properties import NO_PROPERTIES
 
 DEVICE = "test-sdp/queueconnector/01"
@@ -96,7 +97,7 @@ class ConnectorServer(TangoDeviceServer):
 
     def attributes(self) -> set[str]:
         """The names of the dynamic attributes."""
-        return set(self.proxy().get_attribute_list()) - {"State", "Status"}
+        return set(self.proxy().get_attribute_list()) - set(OWN_ATTRIBUTES)
 
     def listen(self, name: str, **options: Any) -> Listener:
         """Subscribe to change events."""

@@ -18,6 +18,7 @@ import attrs
 import pytest
 import tango
 
+from queueconnector_tango.claims import OWN_ATTRIBUTES
 from tests.device.conftest import ConnectorServer
 
 LARGEST = int(os.environ.get("QUEUECONNECTOR_MANY", "1000"))
@@ -86,7 +87,10 @@ def measure(server: ConnectorServer, size: int) -> Round:
         assert values == [float(part) for part in range(PER_EXCHANGE)] * (size // PER_EXCHANGE)
 
     def has(number: int) -> bool:
-        return len(proxy.get_attribute_list()) == number + 2 and "applied at" in proxy.status()
+        return (
+            len(proxy.get_attribute_list()) == number + len(OWN_ATTRIBUTES)
+            and "applied at" in proxy.status()
+        )
 
     def is_off() -> bool:
         return str(proxy.state()) == "OFF"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -50,6 +51,21 @@ class Harness:
         ].result()
         self._await_partitions(name, partitions)
         return name
+
+    def remove_records(self, topic: str, before: int, partition: int = 0) -> None:
+        """Delete the records of a partition up to the one before an offset, as retention does."""
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        place = TopicPartition(topic, partition, before)
+        admin.delete_records([place])[place].result()
+
+    def make_anew(self, topic: str, partitions: int = 1) -> None:
+        """Delete a topic and make it again with the same name."""
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        admin.delete_topics([topic])[topic].result()
+
+        with contextlib.suppress(KafkaException):  # a client that asked for it has made it already
+            admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result()
+        self._await_partitions(topic, partitions)
 
     def grow(self, topic: str, partitions: int) -> None:
         admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
@@ -108,6 +124,20 @@ class Harness:
         assert producer.flush(60) == 0
         assert not failed
 
+    def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
+        """What the group has committed of a partition; None: nothing."""
+        consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": group})
+        try:
+            (place,) = consumer.committed([TopicPartition(topic, partition)], timeout=20)
+            return place.offset if place.offset >= 0 else None
+        finally:
+            consumer.close()
+
+    def members(self, group: str) -> int:
+        """How many members a group has."""
+        admin = AdminClient({"bootstrap.servers": self.broker.bootstrap})
+        return len(admin.describe_consumer_groups([group])[group].result().members)
+
     def contents(self, topic: str, partition: int = 0) -> list[bytes]:
         """All values of a partition, read with librdkafka."""
         return [message.value() or b"" for message in self.messages(topic, partition)]
@@ -143,6 +173,12 @@ def registry() -> Registry:
 def kafka(kafka_broker: KafkaBroker, registry: Registry) -> Harness:
     """A harness around the broker that all tests share."""
     return Harness(kafka_broker, registry)
+
+
+@pytest.fixture(scope="session")
+def coordinator(kafka: Harness) -> None:
+    """The first group of a broker waits until a topic for all groups' offsets is made."""
+    kafka.committed("first", kafka.topic())
 
 
 class Reader:

@@ -284,3 +284,81 @@ def test_discovery_and_plans_do_without_aiokafka() -> None:
     command = [sys.executable, "-c", WITHOUT_AIOKAFKA, json.dumps({"exchanges": [document]})]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.stdout == "planned\n", result.stderr
+
+
+USELESS = "has no effect with protocol {}; allowed: {}"
+TLS = {"protocol": "SSL", "ca_file": "ca.pem"}
+LOGIN = {
+    "protocol": "SASL_SSL",
+    "mechanism": "SCRAM-SHA-512",
+    "user": "me",
+    "password_file": "/run/secrets/kafka",
+}
+
+
+@pytest.mark.parametrize("end", ["source", "sink"])
+@pytest.mark.parametrize(
+    "security",
+    [
+        None,
+        {"protocol": "PLAINTEXT"},
+        TLS,
+        TLS | {"cert_file": "c", "key_file": "k", "key_password_env": "P"},
+        TLS | {"check_hostname": False, "tls_strict": False},
+        LOGIN,
+        LOGIN | {"protocol": "SASL_PLAINTEXT", "mechanism": "PLAIN"},
+    ],
+)
+def test_security_goes_together(registry: Registry, end: str, security: Any) -> None:
+    assert planned(registry, end, security=security).groups
+
+
+@pytest.mark.parametrize("end", ["source", "sink"])
+@pytest.mark.parametrize(
+    ("security", "answers"),
+    [
+        ({}, {"protocol": "is required"}),
+        ({"protocol": "TLS"}, {"protocol": "SASL_SSL"}),
+        (LOGIN | {"password": "x"}, {"password": "password_env or password_file say where"}),
+        (TLS | {"key_password": "x"}, {"key_password": "key_password_env or key_password_file"}),
+        (LOGIN | {"mechanism": "GSSAPI"}, {"mechanism": "SCRAM-SHA-256"}),
+        (LOGIN | {"password_env": "P"}, {"password_file": "password_env is there too"}),
+        (LOGIN | {"user": ""}, {"user": "at least 1"}),
+        (
+            {"protocol": "SASL_SSL"},
+            {
+                "mechanism": "is required with protocol SASL_SSL",
+                "user": "is required with protocol SASL_SSL",
+                "password_env": "is required, or password_file",
+            },
+        ),
+        (
+            LOGIN | {"protocol": "SSL"},
+            dict.fromkeys(
+                ("mechanism", "user", "password_file"),
+                USELESS.format("SSL", "SASL_PLAINTEXT, SASL_SSL"),
+            ),
+        ),
+        (
+            TLS | {"protocol": "PLAINTEXT", "check_hostname": False},
+            dict.fromkeys(
+                ("ca_file", "check_hostname"),
+                USELESS.format("PLAINTEXT", "SSL, SASL_SSL"),
+            ),
+        ),
+        (TLS | {"key_file": "k"}, {"key_file": "needs the certificate too: cert_file"}),
+        (
+            TLS | {"cert_file": "c", "key_password_env": "A", "key_password_file": "b"},
+            {"key_password_file": "key_password_env is there too"},
+        ),
+    ],
+)
+def test_security_that_does_not_go_together_is_refused_at_each_path(
+    registry: Registry, end: str, security: Any, answers: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        planned(registry, end, security=security)
+    found = {problem.path: problem.message for problem in refused.value.problems}
+    assert found.keys() == {f"exchanges[0].{end}.security.{name}" for name in answers}
+    for name, answer in answers.items():
+        assert answer in found[f"exchanges[0].{end}.security.{name}"]

@@ -16,7 +16,7 @@ from devservices.kafka import KafkaBroker
 from queueconnector_core.errors import FatalError, RetryableError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.record import Batch
-from queueconnector_kafka import _client
+from queueconnector_kafka import _client, _consumer
 
 if TYPE_CHECKING:
     from tests.kafka.conftest import Harness, Reader
@@ -71,7 +71,7 @@ async def test_a_source_that_lost_its_broker_stops_at_once(
 async def test_a_long_silence_is_told_and_reading_goes_on_where_it_was(
     fragile: Harness, reading: type[Reader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_client, "SILENCE_S", 2.0)
+    monkeypatch.setattr(_consumer, "SILENCE_S", 2.0)
     topic = fragile.topic()
     source = fragile.source(topic, "int64")
     await source.start()

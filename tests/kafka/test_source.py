@@ -14,7 +14,9 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError, RetryableError
 from queueconnector_core.record import Batch, TimestampOrigin
 from queueconnector_core.registry import Registry
-from queueconnector_kafka import _client
+from queueconnector_kafka import _client, _consumer
+from queueconnector_kafka._continuity import Interrupted
+from queueconnector_kafka._positions import Progress
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 from queueconnector_kafka.source import KafkaConsumerSource
 
@@ -79,7 +81,7 @@ async def test_partitions_keep_their_order(kafka: Harness, reading: type[Reader]
     await reader.end()
     found = defaultdict(list)
     for batch in reader.batches:
-        assert len(batch) <= _client.MAX_FETCH_RECORDS
+        assert len(batch) <= _consumer.MAX_FETCH_RECORDS
         for record in batch.records():
             position = record.metadata.position or ""
             found[position.partition("@")[0]].append(record.value)
@@ -193,7 +195,7 @@ async def test_records_removed_before_they_were_read_are_told_and_reading_goes_o
     source = kafka.source(topic, "int64")
     await source.start()
     await source.stop()
-    source._resume = {0: 0}  # as after an interruption
+    source._interrupted = Interrupted({0: Progress(0)})  # as after an interruption
     kafka.produce(topic, b"1", b"2", b"3")
     admin = AdminClient({"bootstrap.servers": kafka.broker.bootstrap})
     place = TopicPartition(topic, 0, 2)
@@ -221,7 +223,7 @@ async def test_an_idle_source_stops_at_once(kafka: Harness, reading: type[Reader
 
 @pytest.mark.usefixtures("clean")
 async def test_what_was_fetched_before_stop_is_read_after_it(kafka: Harness) -> None:
-    topic, count = kafka.topic(), _client.MAX_FETCH_RECORDS + 500
+    topic, count = kafka.topic(), _consumer.MAX_FETCH_RECORDS + 500
     source, sink = kafka.source(topic, "int64"), kafka.sink(topic, "int64")
     await source.start()
     await sink.start()
@@ -230,7 +232,7 @@ async def test_what_was_fetched_before_stop_is_read_after_it(kafka: Harness) -> 
     batches = source.read()
     async with asyncio.timeout(20):
         values = list((await anext(batches)).values)
-    assert len(values) == _client.MAX_FETCH_RECORDS
+    assert len(values) == _consumer.MAX_FETCH_RECORDS
     await source.stop()
     async for batch in batches:
         values += batch.values

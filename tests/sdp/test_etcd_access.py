@@ -138,7 +138,7 @@ async def test_a_report_that_is_denied_does_not_end_the_following(guarded: Place
         ({"user": "nobody"}, "authentication failed, invalid user ID"),
         ({}, "only users may enter; name one: user"),
         ({"user": "connector", "password_env": "UNSET"}, "environment variable UNSET is not set"),
-        ({"user": "connector", "password_file": "/nowhere"}, "'/nowhere': No such file"),
+        ({"user": "connector", "password_file": "/nowhere"}, "'/nowhere' cannot be read: No such"),
     ],
 )
 async def test_a_login_that_fails_says_why_and_shows_no_secret(

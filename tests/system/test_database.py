@@ -17,6 +17,7 @@ import tango
 
 from devservices.etcd import EtcdServer
 from devservices.process import wait_until
+from queueconnector_tango.claims import OWN_ATTRIBUTES
 
 from .conftest import Connector, Counted
 
@@ -101,7 +102,7 @@ def stands(connector: Connector, **expected: str) -> None:
 
 
 def attributes(connector: Connector) -> set[str]:
-    return set(connector.proxy().get_attribute_list()) - {"State", "Status"}
+    return set(connector.proxy().get_attribute_list()) - set(OWN_ATTRIBUTES)
 
 
 def has(connector: Connector, *names: str) -> None:

@@ -15,10 +15,17 @@ from .process import HOST, free_port, is_listening
 from .service import Service
 
 JAVA_OPTIONS = (
-    "-Xmx512m",
     "-Djava.net.preferIPv4Stack=true",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
+QUICK_START = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Options for programs that run for seconds: they do without what makes Java fast later."""
+
+
+def identifier() -> str:
+    """Return a new identifier as Kafka writes them."""
+    # One that begins with "-" would be taken for an option.
+    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
 
 
 class KafkaBroker(Service):
@@ -30,11 +37,16 @@ class KafkaBroker(Service):
 
     start_timeout_s: ClassVar[float] = 60.0
     stop_grace_s: ClassVar[float] = 20.0
+    memory: ClassVar[Sequence[str]] = ("-Xmx512m",)
 
     def __init__(
-        self, *, version: str = KAFKA_VERSION, settings: Mapping[str, str] | None = None
+        self,
+        *,
+        version: str = KAFKA_VERSION,
+        settings: Mapping[str, str] | None = None,
+        name: str = "kafka",
     ) -> None:
-        super().__init__("kafka")
+        super().__init__(name)
         self.version = version
         self.port = free_port()
         self.bootstrap = f"{HOST}:{self.port}"
@@ -42,7 +54,12 @@ class KafkaBroker(Service):
         self._storage = self.directory / "data"
         self._admin: KafkaAdmin | None = None
         values = _server_properties(self.port, free_port(), self._storage) | dict(settings or {})
-        self._properties.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+        lines = (f"{key}={value}\n" for key, value in self._completed(values).items())
+        self._properties.write_text("".join(lines))
+
+    def _completed(self, values: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the properties of the server with what this kind of broker changes in them."""
+        return values
 
     @classmethod
     def check(cls, version: str = KAFKA_VERSION) -> str:
@@ -63,17 +80,17 @@ class KafkaBroker(Service):
         self.admin.create_topic(name, partitions)
 
     def _command(self) -> Sequence[str]:
-        run = [java(), *JAVA_OPTIONS, "-cp", f"{kafka_jars(self.version)}/*"]
         if not self._storage.exists():
-            self._format(run)
-        return [*run, "kafka.Kafka", str(self._properties)]
+            self._format()
+        return [*self._java(*self.memory), "kafka.Kafka", str(self._properties)]
 
-    def _format(self, run: Sequence[str]) -> None:
-        # An identifier that begins with "-" would be taken for an option.
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")
-        command = [*run, "kafka.tools.StorageTool", "format", "--standalone"]
+    def _java(self, *options: str) -> list[str]:
+        return [java(), *options, *JAVA_OPTIONS, "-cp", f"{kafka_jars(self.version)}/*"]
+
+    def _format(self) -> None:
+        command = [*self._java("-Xmx128m", *QUICK_START), "kafka.tools.StorageTool", "format"]
         result = subprocess.run(
-            [*command, "--cluster-id", cluster, "--config", str(self._properties)],
+            [*command, "--config", str(self._properties), *self._format_options()],
             capture_output=True,
             text=True,
             check=False,
@@ -81,6 +98,9 @@ class KafkaBroker(Service):
         if result.returncode != 0:
             shutil.rmtree(self._storage, ignore_errors=True)
             raise ServiceFailed(f"Kafka's storage could not be formatted:\n{result.stderr}")
+
+    def _format_options(self) -> Sequence[str]:
+        return ["--standalone", "--cluster-id", identifier()]
 
     def _is_ready(self) -> bool:
         return is_listening(self.port) and self.admin.answers()
@@ -106,6 +126,7 @@ def _server_properties(port: int, controller_port: int, storage: Path) -> dict[s
         "share.coordinator.state.topic.min.isr": "1",
         # A consumer group would wait 3 s for company, and for 50 partitions to be made.
         "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "500",
         "offsets.topic.num.partitions": "1",
         "transaction.state.log.num.partitions": "1",
         # After a kill the node waits for its old session to end before it may serve again.

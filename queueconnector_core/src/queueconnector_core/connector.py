@@ -11,9 +11,12 @@ from queueconnector_core.config.protocol import ConfigContext
 from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.document import Document
 from queueconnector_core.errors import ConfigError
+from queueconnector_core.exchange import Exchange
 from queueconnector_core.group import Group
+from queueconnector_core.health import ailments
 from queueconnector_core.plan import Surroundings
 from queueconnector_core.registry import Registry
+from queueconnector_core.report import Report, gaps_report, statistics_report
 from queueconnector_core.states import State, Trigger, aggregate, allows, refusal
 from queueconnector_core.status import status_text
 
@@ -63,6 +66,11 @@ class Connector:
         return {
             name: group for document in self.documents for name, group in document.groups.items()
         }
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """All exchanges of all groups."""
+        return [exchange for group in self.groups.values() for exchange in group.exchanges]
 
     @property
     def state(self) -> State:
@@ -194,6 +202,18 @@ class Connector:
     def status_text(self) -> str:
         """What runs, what failed, why, and what to do, in words."""
         return status_text(self.documents, self.followers.values())
+
+    def ailments(self) -> dict[str, str]:
+        """What is wrong, by name of the exchange or of the group; empty: all is well."""
+        return ailments(self.groups.values())
+
+    def statistics(self) -> Report:
+        """The balance and the health of each exchange, by its name, as JSON values."""
+        return statistics_report(self.groups.values())
+
+    def gaps(self) -> list[Report]:
+        """Every gap that is kept, as JSON values."""
+        return gaps_report(self.groups.values())
 
     async def _configured(self) -> None:
         for document in self.documents:

@@ -16,6 +16,7 @@ from queueconnector_core.component import Claim
 from queueconnector_core.dataspec import DataSpec
 
 if TYPE_CHECKING:
+    from queueconnector_core.protocols import Codec
     from queueconnector_core.registry import Registry
 
 __all__ = (
@@ -26,6 +27,7 @@ __all__ = (
     "ConfigSourceDescriptor",
     "OneOrMany",
     "DtypeLiteral",
+    "ErrorPolicyDescriptor",
     "ExchangeDescriptor",
     "RestartDescriptor",
     "QueueConnectorDescriptor",
@@ -49,6 +51,10 @@ class SourceDescriptor(Descriptor):
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when this source cannot yield values of `spec`."""
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec | None:
+        """How it reads the octets that it receives; None: it receives values."""
+        return None
+
 
 class PipeDescriptor(Descriptor):
     """Base of the descriptors of pipes."""
@@ -71,6 +77,10 @@ class SinkDescriptor(Descriptor):
     def claims(self, spec: DataSpec) -> Sequence[Claim]:
         """What this sink needs for itself alone, such as the names of its attributes."""
         return ()
+
+    def for_dead_letters(self) -> SinkDescriptor:
+        """This sink as the place of dead letters: key and headers of records must travel."""
+        return self
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +113,53 @@ class OneOrMany:
 @attrs.frozen
 class DtypeLiteral:
     """Marks the option that names a dtype."""
+
+
+@attrs.frozen
+class ErrorPolicyDescriptor:
+    """What an exchange does with records that a codec, a pipe or a sink refuses."""
+
+    action: Annotated[
+        Literal["skip", "fail", "dead_letter"],
+        Meta(
+            description="skip: go on without them, counted as dropped. fail: stop in state "
+            "FAULT; a source that can gives them again after the next start. dead_letter: keep "
+            "them in dead_letters, counted as such, and go on."
+        ),
+    ] = "skip"
+    dead_letters: Annotated[
+        SinkDescriptor | None,
+        Meta(
+            description="The sink that keeps them, such as a topic or a file: the octets as they "
+            "were received, with the reason and the place in headers."
+        ),
+    ] = None
+    retries: Annotated[
+        int,
+        Meta(
+            description="How often a value that a sink refuses, or a pipe that maps value by "
+            "value, is tried again before that. Later records wait meanwhile.",
+            ge=0,
+        ),
+    ] = 0
+    retry_wait_s: Annotated[
+        float,
+        Meta(
+            description="Seconds before it is tried again; doubled each time, less a random part.",
+            gt=0,
+        ),
+    ] = 0.1
+    retry_longest_wait_s: Annotated[
+        float, Meta(description="No wait is longer, in seconds.", gt=0)
+    ] = 5.0
+    max_in_a_row: Annotated[
+        int | None,
+        Meta(
+            description="So many records that failed without one delivered between them put the "
+            "group in FAULT; null: never.",
+            ge=1,
+        ),
+    ] = 100
 
 
 @attrs.frozen
@@ -141,6 +198,25 @@ class ExchangeDescriptor:
         OneOrMany(),
         Meta(description="One pipe, or a chain of pipes; left out: values pass unchanged."),
     ] = ()
+    errors: Annotated[
+        ErrorPolicyDescriptor, Meta(description="What is done with records that fail.")
+    ] = attrs.field(factory=ErrorPolicyDescriptor)
+    gaps: Annotated[
+        SinkDescriptor | None,
+        Meta(
+            description="A sink that is told, as an object, of every gap: what was lost, from when "
+            "to when, and why. The gaps also stand in the ledger of the host."
+        ),
+    ] = None
+    health_limit_s: Annotated[
+        float,
+        Meta(
+            description="Seconds without a sign of life after which the exchange is unhealthy: "
+            "records in flight of which none is delivered, a far end that does not answer. Time "
+            "for which pipes hold records back comes on top.",
+            gt=0,
+        ),
+    ] = 15.0
 
 
 @attrs.frozen

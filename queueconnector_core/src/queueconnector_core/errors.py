@@ -16,12 +16,14 @@ Any other exception is a defect of the component and treated like `FatalError`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
     from queueconnector_core.record import Metadata
+
+Placed = TypeVar("Placed")
 
 __all__ = (
     "QueueConnectorError",
@@ -35,6 +37,7 @@ __all__ = (
     "EndOfStream",
     "StateError",
     "join_path",
+    "placed",
 )
 
 
@@ -47,6 +50,13 @@ def join_path(prefix: str, path: str) -> str:
     if not prefix or not path:
         return prefix or path
     return prefix + path if path.startswith("[") else f"{prefix}.{path}"
+
+
+def placed(option: str, members: Sequence[Placed]) -> list[tuple[str, Placed]]:
+    """Each member with its JSON path; one alone has no index, as it is mostly written."""
+    if len(members) == 1:
+        return [(option, members[0])]
+    return [(f"{option}[{index}]", member) for index, member in enumerate(members)]
 
 
 @attrs.frozen

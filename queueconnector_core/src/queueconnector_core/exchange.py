@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from types import TracebackType
 
-import stamina
-
-from queueconnector_core.errors import FatalError, RecordError, RecordErrors, RetryableError
-from queueconnector_core.gaps import GapLedger
+from queueconnector_core.error_policy import ErrorPolicy
+from queueconnector_core.errors import FatalError, RecordError, RetryableError, placed
+from queueconnector_core.gap_sink import GapSink
+from queueconnector_core.gaps import Gap, GapLedger, GapReason
 from queueconnector_core.merge import close, merge
-from queueconnector_core.protocols import DrainableSource, Pipe, Sink, Source
+from queueconnector_core.outage import retrying
+from queueconnector_core.protocols import (
+    DrainableSource,
+    HoldingPipe,
+    Pipe,
+    ProvenSource,
+    Sink,
+    Source,
+)
 from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
 from queueconnector_core.together import together
@@ -23,11 +31,11 @@ __all__ = ("Exchange",)
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT_S = 5.0
-"""The wait between two tries to reach a far end grows from 0.1 s to this."""
-
 STOP_TIMEOUT_S = 15.0
 """A component that takes longer to stop is reported and left behind."""
+
+GAPS_TIMEOUT_S = 3.0
+"""The sink of gaps has so long, at the end, to take what it has not been told yet."""
 
 
 class Exchange:
@@ -43,19 +51,39 @@ class Exchange:
         sources: Sequence[Source],
         pipes: Sequence[Pipe],
         sinks: Sequence[Sink],
+        *,
+        errors: ErrorPolicy | None = None,
         gaps: GapLedger | None = None,
+        gap_sink: Sink | None = None,
+        health_limit_s: float = 15.0,
     ) -> None:
         self.name = name
         self.statistics = Statistics()
         self.gaps = GapLedger() if gaps is None else gaps
-        """What its sources could not give; they write it themselves."""
+        """What is known to be missing."""
+        self.health_limit_s = health_limit_s
+        """Seconds without a sign of life after which it is not well; see `health`."""
         self.outage_limit_s: float | None = None
         """Seconds for which a far end may be away before the exchange fails; None: for ever."""
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
+        self._errors = errors or ErrorPolicy()
+        letters = self._errors.letters
+        self._ends: tuple[Sink, ...] = (*sinks, *([] if letters is None else [letters.sink]))
+        self._gap_sink = None if gap_sink is None else GapSink(gap_sink, self.gaps)
         self._draining = False
         self._reconnecting: set[asyncio.Timeout] = set()
+
+    @property
+    def longest_hold_s(self) -> float:
+        """Seconds for which its pipes may hold back a record, all together."""
+        return sum(pipe.longest_hold_s for pipe in self._pipes if isinstance(pipe, HoldingPipe))
+
+    def silent_s(self) -> float:
+        """Seconds since the last sign of life of the source that is silent for the longest."""
+        proven = (source for source in self._sources if isinstance(source, ProvenSource))
+        return max((source.silent_s() for source in proven), default=0.0)
 
     async def start(self) -> None:
         """Start all sinks, then all sources; waits for far ends that are away. May be cancelled.
@@ -64,20 +92,22 @@ class Exchange:
         """
         self._draining = False
         self.statistics.consecutive_failures = 0
-        for components in (self._sinks, self._sources):
+        if self._gap_sink is not None:
+            self._gap_sink.start(self.name)
+        for components in (self._ends, self._sources):
             await together(partial(self._retrying, each, each.start) for each in components)
 
     async def run(self) -> None:
         """Stream until every source has ended.
 
-        When it returns without an error, each record received was delivered or counted as dropped.
-        Raises `FatalError`, or whatever a component raised by mistake.
+        When it returns without an error, each record received was delivered, or counted as dropped
+        or dead-lettered. Raises `FatalError`, or whatever a component raised by mistake.
         """
         async with AsyncExitStack() as streams:
             stream = self._received()
             streams.push_async_callback(close, stream)
-            for pipe in self._pipes:
-                stream = pipe.process(stream)
+            for stage, pipe in placed("pipe", self._pipes):
+                stream = self._errors.piped(pipe, stream, stage)
                 streams.push_async_callback(close, stream)
             async for batch in stream:
                 await self._deliver(batch)
@@ -97,34 +127,48 @@ class Exchange:
     async def stop(self) -> None:
         """Stop sources, then sinks, and book what is still in flight as dropped. Idempotent.
 
-        Every component is stopped even when another one fails; the first failure is raised.
+        What a source gives again after the next start counts as not received. Every component is
+        stopped even when another one fails; the first failure is raised.
         """
         errors: list[BaseException] = []
-        components: tuple[Source | Sink, ...] = (*self._sources, *self._sinks)
+        components: tuple[Source | Sink, ...] = (*self._sources, *self._ends)
         for component in components:
             try:
                 await _ended(component, component.stop)
             except Exception as error:
                 logger.exception("%s: %s failed to stop", self.name, type(component).__name__)
                 errors.append(error)
-        self.statistics.abandon("the exchange was stopped before they were delivered")
+        self._abandon()
+        if self._gap_sink is not None:
+            await self._gap_sink.stop(GAPS_TIMEOUT_S)
         self.statistics.not_waiting()
         if errors:
             raise errors[0]
 
+    def _abandon(self) -> None:
+        began_ns = self.statistics.settled_ns
+        lost = self.statistics.abandon("the exchange was stopped before they were delivered")
+        if lost:
+            reason = GapReason.GIVEN_UP
+            self.gaps.add(Gap(self.name, reason, began_ns, time.time_ns(), lost, is_exact=True))
+
     def _received(self) -> AsyncIterator[Batch]:
-        streams = [self._read(source) for source in self._sources]
+        streams = [
+            self._read(source, number, stage)
+            for number, (stage, source) in enumerate(placed("source", self._sources))
+        ]
         return streams[0] if len(streams) == 1 else merge(streams)
 
-    async def _read(self, source: Source) -> AsyncIterator[Batch]:
+    async def _read(self, source: Source, number: int, stage: str) -> AsyncIterator[Batch]:
         """The batches of one source, counted; a lost connection is opened again."""
         connected = True
         while connected:
             batches = source.read()
             try:
                 async for batch in batches:
-                    self.statistics.received += batch.source_records
-                    yield batch
+                    replayable = bool(batch.acknowledgements)
+                    self.statistics.receive(batch.source_records, replayable=replayable)
+                    yield self._errors.received(batch, number, stage)
             except RetryableError as error:
                 lost = error
             else:
@@ -153,24 +197,43 @@ class Exchange:
     async def _deliver(self, batch: Batch) -> None:
         failed: dict[int, RecordError] = {}
         if len(batch):
-            for sink in self._sinks:
-                await self._write(sink, batch, failed)
+            for stage, sink in placed("sink", self._sinks):
+                await self._write(sink, batch, failed, stage)
         if failed:
             batch = batch.without(failed)
-        errors = batch.failures
-        self.statistics.settle(
-            batch.source_records - sum(error.records for error in errors), errors
-        )
+        records = batch.source_records
+        self.statistics.deliver(records - sum(error.records for error in batch.failures))
+        if batch.failures:
+            await self._fail(batch)
+        self.statistics.settled(records, replayable=bool(batch.acknowledgements))
         for acknowledgement in batch.acknowledgements:
             acknowledgement.release()
 
-    async def _write(self, sink: Sink, batch: Batch, failed: dict[int, RecordError]) -> None:
-        async def write() -> None:
-            try:
-                await sink.write(batch)
-            except RecordErrors as errors:
-                failed.update(errors.failures)
+    async def _fail(self, batch: Batch) -> None:
+        """Do with the failures of a batch what the policy says."""
+        dropped, dead = self._errors.judge(batch.failures)
+        if dead and self._errors.letters is not None:
+            letters = self._errors.letters
+            written = letters.letters(dead, self.name)
+            await self._persistently(letters.sink, partial(letters.write, written))
+        statistics = self.statistics
+        statistics.fail(dropped, dead)
+        if len(batch):
+            # Nobody knows where among the failures of the batch the success stood.
+            statistics.consecutive_failures = 0
+        self._errors.check(statistics.consecutive_failures, statistics.failures[-1].text)
 
+    async def _write(
+        self, sink: Sink, batch: Batch, failed: dict[int, RecordError], stage: str
+    ) -> None:
+        async def write() -> None:
+            for index, error in (await self._errors.write(sink, batch)).items():
+                error.stage = error.stage or stage
+                failed[index] = error
+
+        await self._persistently(sink, write)
+
+    async def _persistently(self, sink: Sink, write: Callable[[], Awaitable[None]]) -> None:
         try:
             await write()
         except RetryableError as error:
@@ -182,69 +245,14 @@ class Exchange:
         action: Callable[[], Awaitable[None]],
         failed: RetryableError | None = None,
     ) -> None:
-        """Do it until it works or fails for good; the exchange is degraded meanwhile.
-
-        `failed` is how a first try has ended already: the next one waits as after any other.
-        Raises `FatalError` when the far end is away for longer than the limit.
-        """
-        outage = _Outage()
-
-        def waiting(error: Exception) -> bool | float:
-            """Whether to try again, and after how many seconds if the far end said so."""
-            if not isinstance(error, RetryableError):
-                return False
-            if self.statistics.degraded is None:
-                logger.warning("%s: %s; trying again", self.name, error)
-            self.statistics.waiting(component, str(error))
-            outage.goes_on(error, self.outage_limit_s)
-            return True if error.retry_after_s is None else error.retry_after_s
-
-        async with outage:
-            async for attempt in stamina.retry_context(
-                waiting, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
-            ):
-                with attempt:
-                    if failed is not None and attempt.num == 1:
-                        raise failed
-                    await action()
-        self.statistics.recovered(component)
-
-
-class _Outage:
-    """Bounds how long a far end may be away, from the first failure; by a clock that never jumps.
-
-    Raises `FatalError` when it was away for longer.
-    """
-
-    def __init__(self) -> None:
-        self._timeout = asyncio.timeout(None)
-        self._began_s: float | None = None
-        self._told = ""
-
-    def goes_on(self, error: RetryableError, limit_s: float | None) -> None:
-        """One more try has failed."""
-        now_s = asyncio.get_running_loop().time()
-        if self._began_s is None:
-            self._began_s = now_s
-        if limit_s is None:
-            self._timeout.reschedule(None)
-        else:
-            self._told = f"{error}; away for more than outage_limit_s = {limit_s:g} s"
-            self._timeout.reschedule(self._began_s + limit_s)
-
-    async def __aenter__(self) -> None:
-        await self._timeout.__aenter__()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except TimeoutError:
-            raise FatalError(self._told) from None
+        await retrying(
+            component,
+            action,
+            name=self.name,
+            statistics=self.statistics,
+            limit_s=lambda: self.outage_limit_s,
+            failed=failed,
+        )
 
 
 def _drain_of(source: Source) -> Callable[[], Coroutine[None, None, None]]:

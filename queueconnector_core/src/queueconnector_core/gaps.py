@@ -94,6 +94,10 @@ class OpenGap:
         )
 
 
+def _tell_nobody(_: Gap) -> None:
+    """Nobody listens."""
+
+
 class GapLedger:
     """The gaps of one exchange, in bounded memory.
 
@@ -107,7 +111,7 @@ class GapLedger:
         """The sum of what closed gaps cost, where that is known."""
         self.uncounted = 0
         """How many closed gaps nobody could count."""
-        self.on_closed: Callable[[Gap], None] = lambda gap: None
+        self.on_closed: Callable[[Gap], None] = _tell_nobody
         """Called with each gap whose end is known."""
         self._closed: deque[Gap] = deque(maxlen=KEPT_GAPS)
         self._open: list[OpenGap] = []
@@ -136,6 +140,11 @@ class GapLedger:
             self.total -= 1
         else:
             self._enter(gap)
+
+    @property
+    def still_open(self) -> int:
+        """How many gaps go on."""
+        return len(self._open)
 
     def entries(self) -> list[Gap]:
         """The gaps that are kept, oldest first; those that go on come last."""

@@ -242,7 +242,10 @@ class Group:
     def _fail(self, fault: Fault, error: BaseException) -> None:
         self.fault = fault
         trace = None if isinstance(error, QueueConnectorError) else error
-        logger.error("group %s: %s", self.name, fault.message, exc_info=trace)
+        failed = f"group {self.name}"
+        if fault.exchange is not None:
+            failed = self.exchanges[fault.exchange].name
+        logger.error("%s: %s", failed, fault.message, exc_info=trace)
         self._move(Trigger.FAILED)
 
     def _plan_restart(self) -> None:

@@ -20,16 +20,20 @@ from queueconnector_core.component import (
     Services,
 )
 from queueconnector_core.dataspec import DataSpec
+from queueconnector_core.dead_letters import LETTER_SPEC, DeadLetters
 from queueconnector_core.descriptors import (
     Descriptor,
+    ErrorPolicyDescriptor,
     ExchangeDescriptor,
     QueueConnectorDescriptor,
     RestartDescriptor,
     SinkDescriptor,
     SourceDescriptor,
 )
-from queueconnector_core.errors import ConfigError, Problem, join_path
+from queueconnector_core.error_policy import ErrorPolicy
+from queueconnector_core.errors import ConfigError, Problem, join_path, placed
 from queueconnector_core.exchange import Exchange
+from queueconnector_core.gap_sink import GAP_SPEC
 from queueconnector_core.gaps import GapLedger
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure
@@ -45,7 +49,6 @@ __all__ = (
 )
 
 Result = TypeVar("Result")
-Placed = TypeVar("Placed")
 
 
 @attrs.frozen
@@ -70,23 +73,34 @@ class ExchangePlan:
     sources: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
     pipes: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
     sinks: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
+    errors: ErrorPolicyDescriptor = attrs.field(eq=repr)
+    dead_letters: ComponentPlan | None = attrs.field(eq=repr)
+    gaps: ComponentPlan | None = attrs.field(eq=repr)
+    health_limit_s: float
     claims: tuple[Claim, ...] = attrs.field(eq=False)
 
     def build(self, registry: Registry, services: Services) -> Exchange:
         """Make the exchange; nothing is connected yet."""
+        ledger = GapLedger()
 
-        gaps = GapLedger()
+        def made(plan: ComponentPlan) -> Any:
+            context = BuildContext(plan.spec, registry, services, self.name, ledger, self.hash)
+            return plan.type.factory(plan.descriptor, context)
 
-        def made(plans: Sequence[ComponentPlan]) -> list[Any]:
-            return [
-                plan.type.factory(
-                    plan.descriptor,
-                    BuildContext(plan.spec, registry, services, self.name, gaps, self.hash),
-                )
-                for plan in plans
-            ]
-
-        return Exchange(self.name, made(self.sources), made(self.pipes), made(self.sinks), gaps)
+        letters = None
+        if self.dead_letters is not None:
+            spec = self.sources[0].spec
+            letters = DeadLetters(made(self.dead_letters), spec, registry, self.hash)
+        return Exchange(
+            self.name,
+            list(map(made, self.sources)),
+            list(map(made, self.pipes)),
+            list(map(made, self.sinks)),
+            errors=ErrorPolicy(self.errors, letters),
+            gaps=ledger,
+            gap_sink=None if self.gaps is None else made(self.gaps),
+            health_limit_s=self.health_limit_s,
+        )
 
     @property
     def hash(self) -> str:
@@ -202,9 +216,9 @@ class _Prover:
         spec = self._try("", lambda: DataSpec.of(exchange.dtype, exchange.shape))
         if spec is None:
             return None
-        sources = [self._source(*placed, spec) for placed in _placed("source", exchange.source)]
+        sources = [self._source(*placed, spec) for placed in placed("source", exchange.source)]
         pipes: list[ComponentPlan] = []
-        for path, pipe in _placed("pipe", exchange.pipe):
+        for path, pipe in placed("pipe", exchange.pipe):
             pipes.append(self._component(ComponentKind.PIPE, path, pipe, spec))
             output = self._try(path, lambda pipe=pipe, spec=spec: pipe.output(spec))  # type: ignore[misc]
             if output is None:
@@ -212,12 +226,41 @@ class _Prover:
             spec = output
         sinks: list[ComponentPlan] = []
         claims: list[Claim] = []
-        for path, sink in _placed("sink", exchange.sink):
+        for path, sink in placed("sink", exchange.sink):
             before = len(self.problems)
             sinks.append(self._sink(path, sink, spec))
             if len(self.problems) == before:
                 claims.extend(self._claims(path, sink, spec))
-        return ExchangePlan(name, tuple(sources), tuple(pipes), tuple(sinks), tuple(claims))
+        letters = self._letters(exchange.errors, claims)
+        gaps = self._optional_sink("gaps", exchange.gaps, GAP_SPEC, claims)
+        return ExchangePlan(
+            name,
+            tuple(sources),
+            tuple(pipes),
+            tuple(sinks),
+            exchange.errors,
+            letters,
+            gaps,
+            exchange.health_limit_s,
+            tuple(claims),
+        )
+
+    def _letters(self, errors: ErrorPolicyDescriptor, claims: list[Claim]) -> ComponentPlan | None:
+        path = "errors.dead_letters"
+        kept, sink = errors.action == "dead_letter", errors.dead_letters
+        if kept and sink is None:
+            self._add(Problem(path, "is required with action dead_letter: a topic, a file"))
+        if sink is not None and not kept:
+            self._add(Problem(path, f"has no use with action {errors.action}; use dead_letter"))
+        return self._optional_sink(path, sink and sink.for_dead_letters(), LETTER_SPEC, claims)
+
+    def _optional_sink(
+        self, path: str, sink: SinkDescriptor | None, spec: DataSpec, claims: list[Claim]
+    ) -> ComponentPlan | None:
+        if sink is None:
+            return None
+        claims.extend(self._claims(path, sink, spec))
+        return self._sink(path, sink, spec)
 
     def _source(self, path: str, source: SourceDescriptor, spec: DataSpec) -> ComponentPlan:
         self._try(path, lambda: source.check(spec, self.registry))
@@ -253,13 +296,6 @@ class _Prover:
 
     def _add(self, problem: Problem) -> None:
         self.problems.append(problem.under(self.path))
-
-
-def _placed(option: str, descriptors: Sequence[Placed]) -> list[tuple[str, Placed]]:
-    """Each descriptor with its path; one alone stands without an index, as it is mostly written."""
-    if len(descriptors) == 1:
-        return [(option, descriptors[0])]
-    return [(f"{option}[{index}]", found) for index, found in enumerate(descriptors)]
 
 
 def _check_claims(

@@ -19,6 +19,7 @@ __all__ = (
     "DrainableSource",
     "ProvenSource",
     "Pipe",
+    "HoldingPipe",
     "Sink",
     "Codec",
     "Encoder",
@@ -80,6 +81,14 @@ class Pipe(Protocol):
         (`Batch.split`, `Batch.joined`). Records that cannot be processed become failures of the
         batch. Raises `FatalError` to give up.
         """
+
+
+@runtime_checkable
+class HoldingPipe(Pipe, Protocol):
+    """A pipe that holds records back for a time."""
+
+    longest_hold_s: float
+    """For how long at most, in seconds."""
 
 
 @runtime_checkable

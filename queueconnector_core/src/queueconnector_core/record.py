@@ -19,6 +19,7 @@ __all__ = (
     "Value",
     "Quality",
     "TimestampOrigin",
+    "Original",
     "Metadata",
     "Record",
     "Acknowledgement",
@@ -68,6 +69,16 @@ class TimestampOrigin(enum.Enum):
 
 
 @attrs.frozen
+class Original:
+    """A record as its source received it."""
+
+    content: Value | bytes
+    """Octets (`bytes`) as they came, or a value where the source receives values."""
+    source: int = 0
+    """The place of the source among those of the exchange."""
+
+
+@attrs.frozen
 class Metadata:
     """What is known of one value beside the value itself."""
 
@@ -85,8 +96,8 @@ class Metadata:
     """How the source came by it, such as `change`, `initial` or `polled`."""
     sequence: int | None = None
     """Its number among the records of its source, which began with 1 at `start`."""
-    original: Value | bytes = None
-    """The record as its source received it: octets (`bytes`), or a value; None: not kept."""
+    original: Original | None = None
+    """The record as its source received it; None: not kept."""
     parts: tuple[Sequence[Metadata], ...] = ()
     """The metadata of the records that this value was made of, where there were several."""
 
@@ -215,6 +226,14 @@ class Batch:
             metadata=_chosen(self.metadata, kept),
             weights=_chosen(self.weights, kept),
             failures=(*self.failures, *failures),
+        )
+
+    def only(self, indices: Sequence[int]) -> Batch:
+        """The values at the given indices alone; it carries no acknowledgement and no failure."""
+        return Batch(
+            [self.values[index] for index in indices],
+            _chosen(self.metadata, indices),
+            weights=_chosen(self.weights, indices),
         )
 
     def _origins(self, index: int) -> tuple[Metadata, ...]:

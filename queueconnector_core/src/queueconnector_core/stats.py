@@ -8,12 +8,9 @@ from collections.abc import Iterable
 
 import attrs
 
-from queueconnector_core.errors import FatalError, RecordError
+from queueconnector_core.errors import RecordError
 
-__all__ = ("Failure", "Statistics", "MAX_CONSECUTIVE_FAILURES")
-
-MAX_CONSECUTIVE_FAILURES = 100
-"""So many records dropped without a single success between them put the group in FAULT."""
+__all__ = ("Failure", "Statistics")
 
 KEPT_FAILURES = 20
 
@@ -39,9 +36,15 @@ class Statistics:
     dropped: int = 0
     """Refused by a codec, a pipe or a sink, lost in a source's buffer, or given up by an abort."""
     dead_lettered: int = 0
+    """Refused, and kept where the policy of the exchange says."""
     failures: deque[Failure] = attrs.field(factory=lambda: deque(maxlen=KEPT_FAILURES))
-    """The latest reasons of dropped records."""
+    """The latest reasons of records that were not delivered."""
     consecutive_failures: int = 0
+    moved_s: float = attrs.field(factory=time.monotonic)
+    """When records were last settled, or first came after there were none: monotonic, seconds."""
+    settled_ns: int = attrs.field(factory=time.time_ns)
+    """When records were last settled: nanoseconds since the Unix epoch."""
+    _replayable: int = 0
     _waits: dict[int, Failure] = attrs.field(factory=dict)
 
     @property
@@ -49,29 +52,55 @@ class Statistics:
         """Received and not yet settled."""
         return self.received - self.delivered - self.dropped - self.dead_lettered
 
-    def settle(self, delivered: int, errors: Iterable[RecordError]) -> None:
-        """Book a batch that every sink has seen.
+    def receive(self, records: int, *, replayable: bool) -> None:
+        """Book what a source gave; `replayable`: it gives it again unless it is acknowledged."""
+        if not self.in_flight:
+            self.moved_s = time.monotonic()
+        self.received += records
+        if replayable:
+            self._replayable += records
 
-        Raises `FatalError` after `MAX_CONSECUTIVE_FAILURES` records without a success.
-        """
-        self.delivered += delivered
-        for error in errors:
-            self.dropped += error.records
-            self.consecutive_failures += 1
-            self.failures.append(Failure(str(error)))
-        if delivered:
-            # Nobody knows where among the failures of the batch the success stood.
+    def deliver(self, records: int) -> None:
+        """Book what every sink has accepted."""
+        self.delivered += records
+        if records:
             self.consecutive_failures = 0
-        if self.consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
-            last = self.failures[-1].text
-            raise FatalError(f"{self.consecutive_failures} records in a row failed; last: {last}")
 
-    def abandon(self, reason: str) -> None:
-        """Book everything in flight as dropped."""
+    def fail(self, dropped: Iterable[RecordError], dead_lettered: Iterable[RecordError]) -> None:
+        """Book records that were not delivered, for good."""
+        for error in dropped:
+            self.dropped += error.records
+            self._failed(error)
+        for error in dead_lettered:
+            self.dead_lettered += error.records
+            self._failed(error)
+
+    def _failed(self, error: RecordError) -> None:
+        self.consecutive_failures += 1
+        self.failures.append(Failure(str(error)))
+
+    def settled(self, records: int, *, replayable: bool) -> None:
+        """So many records came to their end, one way or another."""
+        self.moved_s = time.monotonic()
+        self.settled_ns = time.time_ns()
+        if replayable:
+            self._replayable = max(0, self._replayable - records)
+
+    def abandon(self, reason: str) -> int:
+        """Give up everything in flight; how many records are lost by that.
+
+        What its source gives again counts as never received.
+        """
+        again = min(self._replayable, self.in_flight)
+        self._replayable = 0
+        self.received -= again
         lost = self.in_flight
+        if again:
+            self.failures.append(Failure(f"{again} records will be read again: {reason}"))
         if lost:
             self.dropped += lost
             self.failures.append(Failure(f"{lost} records given up: {reason}"))
+        return lost
 
     @property
     def degraded(self) -> Failure | None:

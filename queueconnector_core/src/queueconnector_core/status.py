@@ -9,6 +9,7 @@ from queueconnector_core.config.follower import Follower
 from queueconnector_core.document import Document
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.group import Group
+from queueconnector_core.health import ailments
 
 __all__ = ("status_text",)
 
@@ -55,18 +56,29 @@ def _group(group: Group) -> Iterator[str]:
         else:
             line += "; Reset or a new configuration leaves it"
     yield line
-    for exchange in group.exchanges:
-        yield _exchange(exchange)
+    wrong = ailments([group])
+    for place, exchange in enumerate(group.exchanges):
+        failed = group.fault is not None and group.fault.exchange == place
+        name = f"{exchange.name} failed" if failed else exchange.name
+        yield _exchange(name, exchange, wrong.get(exchange.name))
 
 
-def _exchange(exchange: Exchange) -> str:
-    stats = exchange.statistics
-    line = f"  {exchange.name}: {stats.received} received, {stats.delivered} delivered"
+def _exchange(name: str, exchange: Exchange, wrong: str | None) -> str:
+    stats, gaps = exchange.statistics, exchange.gaps
+    line = f"  {name}: {stats.received} received, {stats.delivered} delivered"
+    if stats.dead_lettered:
+        line += f", {stats.dead_lettered} dead-lettered"
     if stats.dropped:
-        last = f" (last: {stats.failures[-1].text})" if stats.failures else ""
-        line += f", {stats.dropped} dropped{last}"
+        line += f", {stats.dropped} dropped"
+    if stats.dead_lettered or stats.dropped:
+        line += f" (last: {stats.failures[-1].text})" if stats.failures else ""
+    if gaps.total:
+        more = " or more" if gaps.uncounted else ""
+        line += f"; {gaps.total} gaps, {gaps.records_lost}{more} records lost"
     if stats.degraded:
         line += f"; waiting since {_clock(stats.degraded.time_s)}: {stats.degraded.text}"
+    elif wrong:
+        line += f"; unhealthy: {wrong}"
     return line
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import operator
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar, get_args, get_origin
@@ -35,10 +36,13 @@ from queueconnector_core.hints import (
 )
 from queueconnector_core.registry import Registry
 
-__all__ = ("read_json", "structure", "structure_as", "make_converter")
+__all__ = ("read_json", "structure", "structure_as", "make_converter", "MAX_CHARACTERS")
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
+
+MAX_CHARACTERS: Final = 16 * 2**20
+"""The longest text of a configuration; etcd and files take a tenth of it at most."""
 
 _JSON_WORDS: Final = {
     dict: "an object",
@@ -54,8 +58,11 @@ _JSON_WORDS: Final = {
 def read_json(text: str) -> Any:
     """Parse JSON text; text that holds JSON text again (as some databases do) is parsed once more.
 
-    Raises `ConfigError` with line and column, and for an object that has the same key twice.
+    Raises `ConfigError` with line and column, for an object that has the same key twice, and for a
+    text of more than `MAX_CHARACTERS`.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ConfigError.at("", f"has {len(text)} characters; allowed: at most {MAX_CHARACTERS}")
     try:
         document = json.loads(text, object_pairs_hook=_unique_keys)
         if isinstance(document, str):
@@ -74,8 +81,8 @@ def read_json(text: str) -> Any:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
         raise ConfigError.at("", f"the key {twice!r} stands twice in one object")
     return found
 

@@ -8,7 +8,10 @@ import os
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from queueconnector_core.errors import RetryableError
+import attrs
+
+from queueconnector_core.errors import FatalError, RetryableError
+from queueconnector_kafka._access import Access, refusal
 from queueconnector_kafka.descriptors import TopicOptions
 
 __all__ = ("closed", "reach", "undisturbed")
@@ -19,31 +22,51 @@ CONNECT_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 5.0
 
 
-async def reach(options: TopicOptions) -> None:
-    """Raise `RetryableError`, with the reason of each, when no server accepts a connection.
+async def reach(options: TopicOptions, given: Access) -> None:
+    """Raise, with the reason of each, when no server lets this client in.
 
+    It is a `FatalError` when all refuse it, a `RetryableError` when one may let it in later.
     aiokafka would log the reasons as errors at each try, and raise without them.
     """
-    reasons = await asyncio.gather(*map(_refusal, options.bootstrap))
-    if all(reasons):
-        told = "; ".join(map(": ".join, zip(options.bootstrap, reasons, strict=True)))
-        raise RetryableError(f"no Kafka broker answers at {told}")
+    found = await asyncio.gather(*(_obstacle(server, given) for server in options.bootstrap))
+    obstacles = [obstacle for obstacle in found if obstacle is not None]
+    if len(obstacles) < len(found):
+        return
+    told = "; ".join(
+        f"{server}: {obstacle.reason}"
+        for server, obstacle in zip(options.bootstrap, obstacles, strict=True)
+    )
+    if all(obstacle.stays for obstacle in obstacles):
+        raise FatalError(f"no access to {options.where}: {told}")
+    raise RetryableError(f"no Kafka broker answers at {told}")
 
 
-async def _refusal(server: str) -> str:
-    """Why `server` accepts no connection; empty when it does."""
+@attrs.frozen
+class _Obstacle:
+    """Why a server does not let this client in."""
+
+    reason: str
+    stays: bool = False
+    """Whether it stays until somebody changes something."""
+
+
+async def _obstacle(server: str, given: Access) -> _Obstacle | None:
     host, _, port = server.rpartition(":")
+    address = host.strip("[]"), int(port)
     try:
+        if given:
+            refused = await refusal(*address, given)
+            return _Obstacle(refused, stays=True) if refused else None
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            _, writer = await asyncio.open_connection(*address)
     except TimeoutError:
-        return f"no connection within {CONNECT_TIMEOUT_S:g} s"
+        return _Obstacle(f"no connection within {CONNECT_TIMEOUT_S:g} s")
     except OSError as error:
         # asyncio's own text repeats the address; that of a name that is not known has a code < 0.
         known = error.errno is not None and error.errno > 0
-        return os.strerror(error.errno or 0) if known else error.strerror or str(error)
+        return _Obstacle(os.strerror(error.errno or 0) if known else error.strerror or str(error))
     writer.close()
-    return ""
+    return None
 
 
 async def undisturbed(connecting: Coroutine[Any, Any, None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import attrs
 from msgspec import Meta
@@ -14,7 +14,10 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDescriptor
 from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.protocols import Codec
+from queueconnector_core.provenance import time_of
 from queueconnector_core.registry import Registry
+from queueconnector_kafka._keys import key_search
+from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
 
 __all__ = (
@@ -83,6 +86,10 @@ class TopicOptions:
             "that label; a sink refuses values with another one, and takes every label without."
         ),
     ] = None
+    security: Annotated[
+        SecurityOptions | None,
+        Meta(description="TLS and login; null: neither, as at a listener PLAINTEXT."),
+    ] = None
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -102,6 +109,14 @@ class TopicOptions:
         """Topic and servers, for messages."""
         return f"topic {self.topic!r} at {', '.join(self.bootstrap)}"
 
+    def check_security(self) -> None:
+        """Raise `ConfigError` when the options of `security` do not go together."""
+        if self.security is not None:
+            try:
+                self.security.check()
+            except ConfigError as error:
+                raise error.under("security") from None
+
     def codec(self, spec: DataSpec, registry: Registry) -> Codec:
         """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
         assumed = None if spec.is_bytes else DEFAULT_ENCODING
@@ -110,7 +125,7 @@ class TopicOptions:
 
 @attrs.frozen
 class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
-    """Reads what is written to a topic from now on, all partitions, without a consumer group."""
+    """Reads a topic: what is written from now on, or, with a group_id, all of it at least once."""
 
     fetch_max_wait_ms: Annotated[
         int,
@@ -121,10 +136,82 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
             le=5000,
         ),
     ] = 500
+    group_id: Annotated[
+        str | None,
+        Meta(
+            description="The consumer group that remembers what was delivered and shares the "
+            "partitions among its members: each record is delivered at least once, also over a "
+            "restart of this process. null: no group; what is written while it runs is read, once.",
+            min_length=1,
+        ),
+    ] = None
+    group_instance_id: Annotated[
+        str | None,
+        Meta(
+            description="A name of this process alone within its group: it keeps its partitions "
+            "when it is back within session_timeout_s. null: a stop gives them to others at once.",
+            min_length=1,
+        ),
+    ] = None
+    session_timeout_s: Annotated[
+        float,
+        Meta(
+            description="A member of the group that was not heard of for so long, in seconds, "
+            "loses its partitions to the others. Brokers allow 6 to 1800, unless set otherwise.",
+            gt=0,
+            le=1800,
+        ),
+    ] = 10.0
+    commit_interval_s: Annotated[
+        float,
+        Meta(
+            description="How often the group is told what was delivered, in seconds. After a crash "
+            "what was delivered since is delivered once more.",
+            ge=0.01,
+            le=60,
+        ),
+    ] = 1.0
+    start: Annotated[
+        str,
+        Meta(
+            description="Where reading begins: latest (what is written from now on), earliest (all "
+            "that is there), or with the first record of a time in UTC, such as "
+            "2026-01-31T12:00:00Z. With a group_id only where the group remembers nothing.",
+            pattern=r"^(?:latest|earliest|\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?[Zz])$",
+        ),
+    ] = "latest"
+    until: Annotated[
+        Literal["never", "latest"],
+        Meta(
+            description="Where reading ends: never, or latest: behind what is there when it starts."
+        ),
+    ] = "never"
+    isolation_level: Annotated[
+        Literal["read_uncommitted", "read_committed"],
+        Meta(
+            description="Whether records of transactions are read before these are committed, and "
+            "also if they are aborted."
+        ),
+    ] = "read_uncommitted"
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
-        """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
-        self.codec(spec, registry)
+        """Raise `ConfigError` when the encoding cannot carry values of `spec`, or options clash."""
+        problems = list(self._problems())
+        for check in (lambda: self.codec(spec, registry), self.check_security):
+            try:
+                check()
+            except ConfigError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigError(problems)
+
+    def _problems(self) -> Iterable[Problem]:
+        if self.group_instance_id is not None and self.group_id is None:
+            text = "is a name within a group, and there is no group_id; add it, or leave this out"
+            yield Problem("group_instance_id", text)
+        if self.start not in {"latest", "earliest"} and time_of(self.start) is None:
+            text = f"found {self.start!r}, which is no time (allowed: latest, earliest, a time)"
+            yield Problem("start", text)
 
 
 @attrs.frozen
@@ -146,12 +233,77 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
             "time of writing."
         ),
     ] = None
+    acks: Annotated[
+        Literal["all", 1, 0],
+        Meta(
+            description="Who has to store a message before it counts as delivered: all replicas in "
+            "sync; 1: the partition's leader, so that it is lost with that one; 0: nobody, so that "
+            "losses are not noticed."
+        ),
+    ] = "all"
+    idempotence: Annotated[
+        bool | None,
+        Meta(
+            description="Whether brokers recognise what is sent once more, and do not store it "
+            "twice. null: yes, if acks is all."
+        ),
+    ] = None
+    compression: Annotated[
+        Literal["gzip", "snappy", "lz4", "zstd"] | None,
+        Meta(
+            description="How record batches are compressed; all but gzip need "
+            "queueconnector-kafka[compression]. null: not at all."
+        ),
+    ] = None
+    key: Annotated[
+        Literal["none", "record", "source"],
+        Meta(
+            description="The key of a message: none, that of the record (as it came from Kafka), "
+            "or the name of the record's source. Messages with the same key keep their order."
+        ),
+    ] = "none"
+    key_path: Annotated[
+        str | None,
+        Meta(
+            description="A JMESPath: what it finds in the value, text or a number, is the key.",
+            min_length=1,
+        ),
+    ] = None
+    partition: Annotated[
+        int | None,
+        Meta(
+            description="The only partition to write, counted from 0. null: with a key that of "
+            "Kafka's default partitioner (murmur2), else all in rotation.",
+            ge=0,
+        ),
+    ] = None
+    headers: Annotated[
+        Literal["none", "record", "provenance"],
+        Meta(
+            description="The headers of a message: none, those of the record (as it came from "
+            "Kafka), or these and where it comes from, as CloudEvents names it; the time stamp is "
+            "the record's own then."
+        ),
+    ] = "none"
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether brokers recognise what is sent once more."""
+        return self.acks == "all" if self.idempotence is None else self.idempotence
+
+    def for_dead_letters(self) -> KafkaProducerSinkDescriptor:
+        """This sink as the place of dead letters: key and headers travel."""
+        return attrs.evolve(self, headers="record", key="record", key_path=None)
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
-        """Raise `ConfigError` when values of `spec` have no place in the encoding, or no time."""
-        problems: list[Problem] = []
+        """Raise `ConfigError` when values of `spec` cannot be written so, or options clash."""
+        problems = list(self._problems())
         try:
             self.codec(spec, registry)
+        except ConfigError as error:
+            problems += error.problems
+        try:
+            self.check_security()
         except ConfigError as error:
             problems += error.problems
         if self.timestamp_options is not None:
@@ -161,3 +313,16 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
                 problems += error.under("timestamp_options").problems
         if problems:
             raise ConfigError(problems)
+
+    def _problems(self) -> Iterable[Problem]:
+        if self.idempotence and self.acks != "all":
+            text = f"needs acks all, found {self.acks!r}; leave one of the two out"
+            yield Problem("idempotence", text)
+        if self.key_path is None:
+            return
+        if self.key != "none":
+            yield Problem("key_path", f"there is a key already: {self.key}; leave one of them out")
+        try:
+            key_search(self.key_path)
+        except ConfigError as error:
+            yield from error.under("key_path").problems

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import attrs
@@ -11,15 +12,11 @@ import attrs
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
-from queueconnector_kafka._bulk import apply
-from queueconnector_kafka._client import (
-    MessageTooLargeError,
-    Producer,
-    RecordBatch,
-    TimestampRefusedError,
-)
+from queueconnector_kafka._access import access
+from queueconnector_kafka._client import MessageTooLargeError, TimestampRefusedError
+from queueconnector_kafka._compose import Composer, Messages
+from queueconnector_kafka._producer import Producer, RecordBatch, check_compression, lane_of
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
-from queueconnector_kafka.timestamps import extractor
 
 __all__ = ("KafkaProducerSink",)
 
@@ -36,7 +33,7 @@ class _Parcel:
     indices: Sequence[int]
     record_batch: RecordBatch
     lane: int
-    """Its place in the rotation over the partitions."""
+    """Modulo the number of partitions it is the partition."""
 
 
 @attrs.define
@@ -49,22 +46,22 @@ class _Delivery:
 
 
 class KafkaProducerSink:
-    """Writes batches to a topic; `write` returns when every replica in sync has all of it.
+    """Writes batches to a topic; `write` returns when the brokers have all of it.
 
-    Record batches rotate over the partitions; within a partition values keep their order, through
-    every failure: nothing is sent behind a record batch that is not yet confirmed.
+    Messages with a key go where Kafka's default partitioner sends them; the others rotate over the
+    partitions by record batches. Within a partition they keep their order, through every failure:
+    nothing is sent behind a record batch that is not yet confirmed.
     """
 
     def __init__(self, descriptor: KafkaProducerSinkDescriptor, context: BuildContext) -> None:
         self._descriptor = descriptor
-        codec = descriptor.codec(context.spec, context.registry)
-        self._encode = codec.encoder(context.spec)
-        options = descriptor.timestamp_options
-        self._time_of = None if options is None else extractor(options)
+        self._composer = Composer(descriptor, context)
         self._producer: Producer | None = None
         self._lane = 0
         self._unfinished: _Delivery | None = None
         self._writing = asyncio.Lock()
+        if descriptor.compression is not None:
+            check_compression(descriptor.compression)
         if descriptor.lacks_port:
             logger.warning("%s: port assumed for %s", context.name, descriptor.where)
 
@@ -72,21 +69,23 @@ class KafkaProducerSink:
         """Connect.
 
         Raises `RetryableError` while no broker answers or the topic does not exist, `FatalError`
-        when this client may not write it.
+        when this client may not write it, or it has no such partition.
         """
+        self._producer = await self._started()
+
+    async def _started(self) -> Producer:
         limit = min(RECORD_BATCH_BYTES, self._descriptor.message_max_bytes)
-        producer = Producer(self._descriptor, limit)
+        producer = Producer(self._descriptor, await access(self._descriptor), limit)
         await producer.start()
-        self._producer = producer
+        return producer
 
     async def write(self, batch: Batch) -> None:
         """Encode and send all values; return when they are confirmed.
 
         Raises `RecordErrors` for values that the encoding, the size or the topic forbids, or in
-        which the time stamp that is asked for is not found, `RetryableError` when the brokers did
-        not confirm: the same batch written again is continued with what was not confirmed (it may
-        have arrived: then it is there twice), `FatalError` when writing is forbidden. After `stop`
-        it warns and writes nothing.
+        which the key or time stamp that is asked for is not found, `RetryableError` when the
+        brokers did not confirm: the same batch written again is continued with what was not
+        confirmed, `FatalError` when writing is forbidden. After `stop` it warns and writes nothing.
         """
         async with self._writing:
             if self._producer is None:
@@ -94,8 +93,11 @@ class KafkaProducerSink:
                     "%s: not open, %d records not written", self._descriptor.where, len(batch)
                 )
                 return
+            if self._producer.is_broken:
+                await self._producer.stop()
+                self._producer = await self._started()
             if self._unfinished is None or self._unfinished.batch is not batch:
-                self._unfinished = self._prepared(self._producer, batch)
+                self._unfinished = await self._prepared(self._producer, batch)
             delivery = self._unfinished
             while delivery.parcels:
                 await self._send_round(self._producer, delivery)
@@ -114,43 +116,32 @@ class KafkaProducerSink:
             if producer is not None:
                 await producer.stop()
 
-    def _prepared(self, producer: Producer, batch: Batch) -> _Delivery:
-        encoded, failures = apply(self._encode, batch.values)
-        indices: Sequence[int] = range(len(batch.values))
-        if failures:
-            indices = [index for index in indices if index not in failures]
-        limit = self._descriptor.message_max_bytes
-        if encoded and max(map(len, encoded)) > limit:
-            for index, value in zip(indices, encoded, strict=True):
-                if len(value) > limit:
-                    failures[index] = RecordError(
-                        f"{len(value)} octets encoded, message_max_bytes allows {limit}"
-                    )
-            indices = [index for index in indices if index not in failures]
-            encoded = [value for value in encoded if len(value) <= limit]
-        times_ms: list[int] | None = None
-        if self._time_of is not None:
-            times_ms, timeless = apply(self._time_of, [batch.values[n] for n in indices])
-            if timeless:
-                failures |= {indices[place]: error for place, error in timeless.items()}
-                kept = [place for place in range(len(indices)) if place not in timeless]
-                indices = [indices[place] for place in kept]
-                encoded = [encoded[place] for place in kept]
-        return _Delivery(batch, list(self._packed(producer, encoded, times_ms, indices)), failures)
+    async def _prepared(self, producer: Producer, batch: Batch) -> _Delivery:
+        messages, failures = self._composer.compose(batch)
+        count = 0 if messages.keys is None else len(await producer.partitions())
+        return _Delivery(batch, list(self._parcels(producer, messages, count)), failures)
+
+    def _parcels(self, producer: Producer, messages: Messages, count: int) -> Iterator[_Parcel]:
+        """The messages in record batches, by the partition, if it is given, or by their keys."""
+        keys, fixed = messages.keys, self._descriptor.partition
+        if keys is None or fixed is not None:
+            yield from self._packed(producer, messages, fixed)
+            return
+        places: defaultdict[int | None, list[int]] = defaultdict(list)
+        for place, key in enumerate(keys):
+            places[None if key is None else lane_of(key) % count].append(place)
+        for lane, chosen in places.items():
+            yield from self._packed(producer, messages.chosen(chosen), lane)
 
     def _packed(
-        self,
-        producer: Producer,
-        encoded: Sequence[bytes],
-        times_ms: Sequence[int] | None,
-        indices: Sequence[int],
-        lane: int | None = None,
+        self, producer: Producer, messages: Messages, lane: int | None = None
     ) -> Iterator[_Parcel]:
-        """The values in record batches, each on the next lane, or all on the given one."""
+        """The messages in record batches, each on the next lane, or all on the given one."""
         first = 0
-        while first < len(encoded):
-            record_batch, after = producer.pack(encoded, first, times_ms)
-            yield _Parcel(indices[first:after], record_batch, self._lane if lane is None else lane)
+        while first < len(messages):
+            record_batch, after = producer.pack(messages, first)
+            where = self._lane if lane is None else lane
+            yield _Parcel(messages.indices[first:after], record_batch, where)
             self._lane += lane is None
             first = after
 
@@ -158,34 +149,37 @@ class KafkaProducerSink:
         """Send at most one parcel to each partition, and settle what came of them."""
         partitions = await producer.partitions()
         sent: dict[int, _Parcel] = {}
+        later: list[_Parcel] = []
         for parcel in delivery.parcels:
             partition = partitions[parcel.lane % len(partitions)]
             if partition in sent:
-                break
-            sent[partition] = parcel
+                later.append(parcel)
+            else:
+                sent[partition] = parcel
         results = await producer.send({n: parcel.record_batch for n, parcel in sent.items()})
         left: list[_Parcel] = []
         errors: list[Exception] = []
         for parcel, result in zip(sent.values(), results, strict=True):
-            if isinstance(result, MessageTooLargeError):
-                reason = f"larger than the topic allows: {result}"
-                left += self._halved(producer, delivery, parcel, reason)
-            elif self._time_of is not None and isinstance(result, TimestampRefusedError):
-                reason = f"the topic refuses the time stamp: {result}"
+            reason = self._refusal(result)
+            if reason is not None:
                 left += self._halved(producer, delivery, parcel, reason)
             elif result is not None:
-                left.append(parcel)
+                left += self._again(producer, delivery, parcel)
                 errors.append(result)
-        delivery.parcels = left + delivery.parcels[len(sent) :]
+        delivery.parcels = left + later
         if errors:
             raise errors[0]
 
+    def _refusal(self, result: Exception | None) -> str | None:
+        """Why the topic refused single records, if it did."""
+        if isinstance(result, MessageTooLargeError):
+            return f"larger than the topic allows: {result}"
+        if self._composer.has_own_times and isinstance(result, TimestampRefusedError):
+            return f"the topic refuses the time stamp: {result}"
+        return None
+
     def _halved(
-        self,
-        producer: Producer,
-        delivery: _Delivery,
-        parcel: _Parcel,
-        reason: str,
+        self, producer: Producer, delivery: _Delivery, parcel: _Parcel, reason: str
     ) -> Iterator[_Parcel]:
         """Two parcels where the topic refused all for some; a value alone is a failure."""
         if len(parcel.indices) == 1:
@@ -193,7 +187,19 @@ class KafkaProducerSink:
             return
         middle = len(parcel.indices) // 2
         for part in (parcel.indices[:middle], parcel.indices[middle:]):
-            values = [delivery.batch.values[index] for index in part]
-            encoded = [self._encode(value) for value in values]
-            times_ms = self._time_of and [self._time_of(value) for value in values]
-            yield from self._packed(producer, encoded, times_ms, part, parcel.lane)
+            yield from self._repacked(producer, delivery, part, parcel.lane)
+
+    def _again(self, producer: Producer, delivery: _Delivery, parcel: _Parcel) -> Iterator[_Parcel]:
+        """The same to be waited for, or, if it was not stored, to be sent once more."""
+        confirmed = parcel.record_batch.confirmed
+        if confirmed is None or not confirmed.done():
+            yield parcel
+        else:
+            yield from self._repacked(producer, delivery, parcel.indices, parcel.lane)
+
+    def _repacked(
+        self, producer: Producer, delivery: _Delivery, indices: Sequence[int], lane: int
+    ) -> Iterator[_Parcel]:
+        messages, failures = self._composer.compose(delivery.batch, indices)
+        delivery.failures |= failures
+        return self._packed(producer, messages, lane)

@@ -1,1 +1,1 @@
-"""In-memory ends for Queue Connector: a source of given values, and a sink to look into."""
+"""Ends that need no other program: values of a configuration, a store to look into, files."""

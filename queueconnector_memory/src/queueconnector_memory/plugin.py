@@ -1,4 +1,4 @@
-"""Registers the in-memory ends."""
+"""Registers the ends that need no other program: memory and files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from queueconnector_core.component import ComponentKind, ComponentType, Guarantee, Stability
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_memory.descriptors import InMemorySinkDescriptor, InMemorySourceDescriptor
+from queueconnector_memory.file_descriptors import FileSinkDescriptor, FileSourceDescriptor
+from queueconnector_memory.file_sink import FileSink
+from queueconnector_memory.file_source import FileSource
 from queueconnector_memory.sink import InMemorySink
 from queueconnector_memory.source import InMemorySource
 
@@ -15,7 +18,7 @@ __all__ = ("queueconnector_components",)
 
 @hookimpl
 def queueconnector_components() -> Iterable[ComponentType]:
-    """The source and the sink."""
+    """The sources and the sinks."""
     yield ComponentType(
         "InMemorySource",
         ComponentKind.SOURCE,
@@ -31,4 +34,18 @@ def queueconnector_components() -> Iterable[ComponentType]:
         InMemorySinkDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
         stability=Stability.STABLE,
+    )
+    yield ComponentType(
+        "FileSource",
+        ComponentKind.SOURCE,
+        FileSource,
+        FileSourceDescriptor,
+        guarantee=Guarantee.AT_LEAST_ONCE,
+    )
+    yield ComponentType(
+        "FileSink",
+        ComponentKind.SINK,
+        FileSink,
+        FileSinkDescriptor,
+        guarantee=Guarantee.AT_LEAST_ONCE,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import ssl
-from pathlib import Path
 
 import attrs
 
-from queueconnector_core.errors import ConfigError, FatalError
+from queueconnector_core.errors import ConfigError
+from queueconnector_core.secret import Secret, SecretReference
+from queueconnector_core.tls import client_context
 from queueconnector_sdp.descriptors import (
     DEFAULT_PORT,
     PASSWORD_VARIABLE,
@@ -48,51 +49,21 @@ class Connection:
     def _ca_file(self) -> str | None:
         return self.options.ca_file or os.environ.get("SDP_CONFIG_CERT") or None
 
-    def password(self) -> str:
-        """The password; raises `FatalError` that says where it was sought."""
-        if self.options.password_file is not None:
-            try:
-                return Path(self.options.password_file).read_text("utf-8").rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-                raise FatalError(
-                    f"no password of user {self.user!r}: password_file "
-                    f"{self.options.password_file!r}: {reason}"
-                ) from None
-        name = self.options.password_env or PASSWORD_VARIABLE
-        try:
-            return os.environ[name]
-        except KeyError:
-            raise FatalError(
-                f"no password of user {self.user!r}: the environment variable {name} is not set; "
-                "password_env or password_file say where the password is"
-            ) from None
+    def password(self) -> Secret:
+        """The password as it is now; raises `FatalError` that says where it was sought."""
+        options = self.options
+        name = options.password_env or PASSWORD_VARIABLE
+        what = f"password of user {self.user!r}"
+        return SecretReference(what, name, options.password_file).read()
 
     def tls(self) -> ssl.SSLContext | None:
         """The certificates as they are now, None without https; raises `ConfigError`."""
         if not any(server.startswith("https:") for server in self.servers):
             return None
-        try:
-            context = ssl.create_default_context(cafile=self._ca_file)
-        except (OSError, ValueError) as error:
-            raise _unreadable("ca_file", self._ca_file, error) from None
-        if not self.options.tls_strict:
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        if self.options.cert_file is not None:
-            try:
-                # A key with a pass phrase would otherwise ask for it in the terminal.
-                context.load_cert_chain(self.options.cert_file, self.options.key_file, password="")
-            except (OSError, ValueError) as error:
-                files = f"{self.options.cert_file} with {self.options.key_file or 'its own key'}"
-                raise _unreadable("cert_file", files, error) from None
-        return context
-
-
-def _unreadable(option: str, found: str | None, error: Exception) -> ConfigError:
-    reason = error.strerror if isinstance(error, OSError) else None
-    return ConfigError.at(
-        option, f"found {found!r}: {reason or error}; allowed: a PEM file that can be read"
-    )
+        options = self.options
+        return client_context(
+            *(self._ca_file, options.cert_file, options.key_file), strict=options.tls_strict
+        )
 
 
 def _servers(options: EtcdConfigSourceDescriptor) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from queueconnector_core.descriptors import ConfigSourceDescriptor, OneOrMany
 from queueconnector_core.errors import ConfigError
+from queueconnector_core.secret import check_reference
 
 __all__ = (
     "DatabaseOptions",
@@ -178,8 +179,8 @@ class EtcdConfigSourceDescriptor(DatabaseOptions):
         super().check()
         for server in self.servers:
             _check_server(server)
-        if self.password_env is not None and self.password_file is not None:
-            raise ConfigError.at("password_file", "password_env is there too; allowed: one of them")
+        if problems := list(check_reference(self.password_env, self.password_file)):
+            raise ConfigError(problems)
         if self.key_file is not None and self.cert_file is None:
             raise ConfigError.at("key_file", "needs the certificate too: cert_file")
 

@@ -16,10 +16,17 @@ from queueconnector_core.record import Value
 from queueconnector_tango.dtypes import StringEncoding, check_attribute, encoder
 from queueconnector_tango.host import AttributeClaim
 
-__all__ = ("attribute_claim", "check_attribute_name", "Problems", "collect")
+__all__ = ("OWN_ATTRIBUTES", "attribute_claim", "check_attribute_name", "Problems", "collect")
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OWN: Final = frozenset({"state", "status"})
+OWN_ATTRIBUTES: Final = (
+    "State",
+    "Status",
+    "exchanges_healthy",
+    "exchanges_statistics",
+    "exchanges_gaps",
+)
+"""Those that the device has whatever is configured."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,8 +69,9 @@ def check_attribute_name(name: str) -> None:
         raise ConfigError.at(
             "", f"found {name!r}; allowed: letters, digits and underscores, no digit at the start"
         )
-    if name.casefold() in _OWN:
-        raise ConfigError.at("", f"found {name!r}; the device itself has State and Status")
+    if name.casefold() in map(str.casefold, OWN_ATTRIBUTES):
+        own = ", ".join(OWN_ATTRIBUTES)
+        raise ConfigError.at("", f"found {name!r}; the device itself has {own}")
 
 
 def attribute_claim(

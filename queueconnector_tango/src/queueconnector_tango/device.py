@@ -16,11 +16,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import tango
-from tango.server import Device, command, device_property
+from tango.server import Device, attribute, command, device_property
 
 from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
 from queueconnector_tango._proxy import describe
+from queueconnector_tango.claims import OWN_ATTRIBUTES
 from queueconnector_tango.dtypes import as_latin_1, decode_text
 from queueconnector_tango.logs import DeviceLog
 from queueconnector_tango.loop_thread import LoopThread
@@ -97,7 +98,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         surface = DeviceSurface(self, self._loop_thread.loop.call_soon_threadsafe)
         try:
             super().init_device()
-            for name in ("State", "Status"):
+            for name in OWN_ATTRIBUTES:
                 self.set_change_event(name, True, False)
             self._session = DeviceSession(self.get_name(), self._read_properties(), self, surface)
             self._wait_for(self._session.begin())
@@ -152,6 +153,10 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             self.set_status(as_latin_1(text))
         self.push_change_event("Status", as_latin_1(text))
 
+    def show_own(self, name: str, value: bool | str) -> None:
+        """Send what one of the device's own attributes holds now as an event."""
+        self.push_change_event(name, value if isinstance(value, bool) else as_latin_1(value))
+
     def hide_commands(self, names: Sequence[str]) -> None:
         """Have these commands no longer."""
         for name in names:
@@ -161,6 +166,35 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     def refreshed(self) -> None:
         """Take over the level of the log that was set in Tango."""
         self._log.follow_level()
+
+    # -- attributes -------------------------------------------------------------------------
+
+    @attribute(
+        dtype=bool,
+        doc="Whether every exchange moves, or is proven to have nothing to move. What is wrong "
+        "stands in exchanges_statistics and in Status.",
+    )
+    def exchanges_healthy(self) -> bool:
+        """The health of all exchanges in one word."""
+        return self._session.healthy
+
+    @attribute(
+        dtype=str,
+        doc="JSON: for each exchange its state, what is wrong, and the balance: received = "
+        "delivered + dropped + dead_lettered + in_flight; brought up to date once a second.",
+    )
+    def exchanges_statistics(self) -> str:
+        """The balance of each exchange."""
+        return as_latin_1(self._session.statistics)
+
+    @attribute(
+        dtype=str,
+        doc="JSON: the gap ledger. Each entry says what is missing: exchange, source, reason, "
+        "from_ns, to_ns (null: it goes on), records (null: unknown), is_exact, text.",
+    )
+    def exchanges_gaps(self) -> str:
+        """What is known to be missing."""
+        return as_latin_1(self._session.gaps)
 
     # -- commands ---------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import numpy as np
 from queueconnector_core.conversion import converter, zero
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
-from queueconnector_core.record import Metadata, Quality, TimestampOrigin, Value
+from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
 from queueconnector_tango._lookout import Polled
 from queueconnector_tango._proxy import Form
 from queueconnector_tango.dtypes import StringEncoding, decode_text
@@ -69,7 +69,7 @@ class Scribe:
             self._check(told.form)
             return self._read_value(reading.value), metadata
         except RecordError as error:
-            origin = attrs.evolve(metadata, original=_plain(reading.value))
+            origin = attrs.evolve(metadata, original=Original(_plain(reading.value)))
             raise RecordError(f"{self.name}: {error}", origins=(origin,)) from None
 
     def _check(self, form: Form) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -27,6 +29,9 @@ logger = logging.getLogger(__name__)
 REFRESH_PERIOD_S = 1.0
 """The counters in Status, and the file of last values, are brought up to date so often."""
 
+STANDSTILL_S = 5.0
+"""An event loop that has not come to look for so long stands still."""
+
 COMMAND_WAIT_S = 2.0
 """A command waits so long for what it began, then returns: a client waits for 3 s by default. The
 rest goes on, and shows in State and Status."""
@@ -47,6 +52,9 @@ class DeviceView(Protocol):
     def show_status(self, text: str) -> None:
         """Show a status, and send it as an event."""
 
+    def show_own(self, name: str, value: bool | str) -> None:
+        """Send what one of the device's own attributes holds now as an event."""
+
     def hide_commands(self, names: Sequence[str]) -> None:
         """Have these commands no longer."""
 
@@ -62,6 +70,13 @@ class DeviceSession:
     ) -> None:
         self.state = State.INIT
         """What the device shows."""
+        self.statistics = "{}"
+        """The balance and the health of every exchange, as JSON."""
+        self.gaps = "[]"
+        """The latest gaps of all exchanges, as JSON."""
+        self._healthy = True
+        self._looked_s = time.monotonic()
+        self._gaps_known: object = None
         self._name = name
         self._settings = settings
         self._view = view
@@ -79,6 +94,11 @@ class DeviceSession:
     def is_monitoring(self) -> bool:
         """Whether a path of the configuration database is followed."""
         return DATABASE in self.connector.followers
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every exchange is well; False also when the event loop itself stands still."""
+        return self._healthy and time.monotonic() - self._looked_s < STANDSTILL_S
 
     # -- life ---------------------------------------------------------------------------------
 
@@ -229,6 +249,24 @@ class DeviceSession:
             self._view.refreshed()
             await self._keep_values()
 
+    def _look(self) -> None:
+        """Take over health, counters and gaps; what has changed is sent."""
+        self._looked_s = time.monotonic()
+        healthy = not self.connector.ailments() and self._fault is None
+        if healthy != self._healthy:
+            self._healthy = healthy
+            self._view.show_own("exchanges_healthy", healthy)
+        statistics = json.dumps(self.connector.statistics())
+        if statistics != self.statistics:
+            self.statistics = statistics
+            self._view.show_own("exchanges_statistics", statistics)
+        # The list is long; it changes with the counts of gaps, and of those that go on.
+        known = [(e.gaps, e.gaps.total, e.gaps.still_open) for e in self.connector.exchanges]
+        if known != self._gaps_known:
+            self._gaps_known = known
+            self.gaps = json.dumps(self.connector.gaps())
+            self._view.show_own("exchanges_gaps", self.gaps)
+
     async def _keep_values(self) -> None:
         await asyncio.to_thread(self._kept.write, self.attributes.held())
 
@@ -260,6 +298,7 @@ class DeviceSession:
         if status != self._status:
             self._status = status
             self._view.show_status(status)
+        self._look()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

@@ -48,8 +48,9 @@ class Progress:
         self._show()
         self._live.stop()
         for group in self._connector.groups.values():
-            if group.fault is not None:
-                self._console.print(f"group {group.name} failed: {group.fault}", markup=False)
+            if (fault := group.fault) is not None:
+                place = f"{group.name}[{fault.exchange}]: " if fault.exchange is not None else ""
+                self._console.print(f"group {group.name} failed: {place}{fault}", markup=False)
 
     async def _report(self) -> None:
         while True:

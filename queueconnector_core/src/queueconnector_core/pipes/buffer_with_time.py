@@ -57,7 +57,7 @@ class BufferWithTimePipe:
     """Holds the records of the open window, and their acknowledgements, until it closes."""
 
     def __init__(self, descriptor: BufferWithTimePipeDescriptor, context: BuildContext) -> None:
-        self._timespan_s = descriptor.timespan
+        self._timespan_s = self.longest_hold_s = descriptor.timespan
         self._max_records = descriptor.max_records
         self._gather = _gatherer(context.spec)
 
