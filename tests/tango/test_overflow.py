@@ -124,7 +124,7 @@ async def test_fail_gives_what_it_has_and_then_the_reason(
     await asyncio.sleep(0.5)
     stream = source.read()
     assert len(await anext(stream)) == SIZE
-    with pytest.raises(FatalError, match="array: .*100 events was full.*overflow is fail"):
+    with pytest.raises(FatalError, match=r"array: .*100 events was full.*overflow is fail"):
         await anext(stream)
     await source.stop()
 
