@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
+from collections.abc import Sequence
 from typing import Any
 
+import attrs
 import pytest
 
-from queueconnector_core.component import Services
+from queueconnector_core.component import Claim, ComponentKind, ComponentType, Services
 from queueconnector_core.dataspec import DataSpec
+from queueconnector_core.dead_letters import LETTER_SPEC
+from queueconnector_core.descriptors import SinkDescriptor
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.plan import Plan, read_plan
+from queueconnector_core.plan import ExchangePlan, Plan, read_plan
+from queueconnector_core.registry import Registry
 from tests.core.components import (
     AttributeClaim,
     Made,
@@ -169,3 +176,123 @@ async def test_a_plan_builds_what_it_describes() -> None:
         await built.run()
     await built.stop()
     assert [sink.accepted for _, sink in made.sinks] == [[0.0, 0.5, 1.0]] * 2
+
+
+# Dead letters
+
+
+@attrs.frozen
+class NumberSinkDescriptor(SinkDescriptor):
+    """Takes numbers only, and claims a place for them."""
+
+    def check(self, spec: DataSpec, registry: Registry) -> None:
+        if spec.dtype.kind not in "iuf":
+            raise ConfigError.at("", f"takes numbers, not {spec}")
+
+    def claims(self, spec: DataSpec) -> Sequence[Claim]:
+        self.check(spec, REGISTRY)
+        return ()
+
+
+NUMBERS = ComponentType(
+    "NumberSink", ComponentKind.SINK, Made().sink, descriptor=NumberSinkDescriptor
+)
+
+
+def refused(**errors: Any) -> dict[str, str]:
+    """What is wrong with the second exchange, which has this option `errors`."""
+    registry = REGISTRY.with_([NUMBERS])
+    document = json.dumps({"exchanges": [exchange(), exchange(errors=errors)]})
+    with pytest.raises(ConfigError) as refusal:
+        read_plan(document, registry, services_of())
+    problems = refusal.value.problems
+    found = {problem.path: problem.message for problem in problems}
+    assert len(found) == len(problems), "each problem is told once"
+    return found
+
+
+PATH = "exchanges[1].errors.dead_letters"
+
+
+def test_dead_letters_need_a_place() -> None:
+    assert refused(action="dead_letter") == {
+        PATH: "is required with action dead_letter: a topic, a file"
+    }
+
+
+@pytest.mark.parametrize("action", ["skip", "fail"])
+def test_a_place_for_dead_letters_without_any_is_a_mistake(action: str) -> None:
+    assert refused(action=action, dead_letters=TOPIC) == {
+        PATH: f"has no use with action {action}; use dead_letter"
+    }
+
+
+def test_a_place_for_dead_letters_takes_octets() -> None:
+    found = refused(action="dead_letter", dead_letters={"type": "NumberSink"})
+    assert found == {PATH: "takes numbers, not bytes"}
+
+
+def test_options_of_the_place_are_checked_as_those_of_any_sink() -> None:
+    found = refused(action="dead_letter", dead_letters={"type": "TopicSink"})
+    assert list(found) == [f"{PATH}.topic"]
+    found = refused(action="dead_letter", dead_letters=attribute("State"))
+    assert list(found) == [f"{PATH}.attribute_name"]
+
+
+def test_dead_letters_go_to_the_sink_as_octets() -> None:
+    errors = {"action": "dead_letter", "dead_letters": TOPIC}
+    (found,) = plan_of([exchange(shape=[3], errors=errors)]).groups["default"]
+    assert found.dead_letters is not None
+    assert found.dead_letters.spec == LETTER_SPEC
+
+
+# The hash
+
+
+def only(**changes: Any) -> ExchangePlan:
+    (found,) = plan_of([exchange(**changes)]).groups["default"]
+    return found
+
+
+def test_the_hash_is_the_same_each_time_and_wherever_the_exchange_stands() -> None:
+    known = only().hash
+    assert len(known) == 12
+    assert set(known) <= set("0123456789abcdef")
+    assert only().hash == known
+    elsewhere = plan_of({"other": [exchange(pipe=RATIO), exchange()]}).groups["other"]
+    assert [plan.hash == known for plan in elsewhere] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dtype": "int32"},
+        {"shape": [2]},
+        {"source": COUNTER | {"count": 4}},
+        {"source": COUNTER | {"settings": {"gain": 2.0}}},
+        {"source": [COUNTER, COUNTER]},
+        {"pipe": RATIO},
+        {"sink": TOPIC | {"topic": "other"}},
+        {"sink": [TOPIC, TOPIC]},
+        {"errors": {"action": "fail"}},
+        {"errors": {"action": "dead_letter", "dead_letters": TOPIC}},
+    ],
+)
+def test_the_hash_differs_with_every_option_that_changes_what_is_delivered(
+    changes: dict[str, Any],
+) -> None:
+    assert only(**changes).hash != only().hash
+
+
+@pytest.mark.parametrize("changes", [{"gaps": TOPIC}, {"health_limit_s": 1.0}])
+def test_the_hash_is_the_same_however_the_exchange_is_watched(changes: dict[str, Any]) -> None:
+    assert only(**changes).hash == only().hash
+
+
+def test_the_hash_is_the_same_in_every_process() -> None:
+    program = "from tests.core.test_plan import only; print(only().hash)"
+    for seed in ("1", "2"):
+        told = subprocess.check_output(
+            [sys.executable, "-c", program], env={"PYTHONHASHSEED": seed}, text=True, timeout=60
+        )
+        assert told.strip() == only().hash

@@ -176,6 +176,8 @@ class Exchange:
                 return
             finally:
                 await close(batches)
+            # Already now: to disconnect from a far end that does not answer takes its time.
+            self.statistics.waiting(source, str(lost))
             await source.stop()
             connected = await self._reconnected(source, lost)
 

@@ -111,7 +111,7 @@ class ExchangePlan:
     @property
     def hash(self) -> str:
         """Twelve hexadecimal digits that tell this exchange from any that streams otherwise."""
-        written = repr((self.sources, self.pipes, self.sinks))
+        written = repr((self.sources, self.pipes, self.sinks, self.errors))
         return hashlib.sha256(written.encode()).hexdigest()[:12]
 
 
@@ -233,10 +233,7 @@ class _Prover:
         sinks: list[ComponentPlan] = []
         claims: list[Claim] = []
         for path, sink in placed("sink", exchange.sink):
-            before = len(self.problems)
-            sinks.append(self._sink(path, sink, spec))
-            if len(self.problems) == before:
-                claims.extend(self._claims(path, sink, spec))
+            sinks.append(self._sink(path, sink, spec, claims))
         letters = self._letters(exchange.errors, claims)
         gaps = self._optional_sink("gaps", exchange.gaps, GAP_SPEC, claims)
         return ExchangePlan(
@@ -265,16 +262,21 @@ class _Prover:
     ) -> ComponentPlan | None:
         if sink is None:
             return None
-        claims.extend(self._claims(path, sink, spec))
-        return self._sink(path, sink, spec)
+        return self._sink(path, sink, spec, claims)
 
     def _source(self, path: str, source: SourceDescriptor, spec: DataSpec) -> ComponentPlan:
         self._try(path, lambda: source.check(spec, self.registry))
         return self._component(ComponentKind.SOURCE, path, source, spec)
 
-    def _sink(self, path: str, sink: SinkDescriptor, spec: DataSpec) -> ComponentPlan:
+    def _sink(
+        self, path: str, sink: SinkDescriptor, spec: DataSpec, claims: list[Claim]
+    ) -> ComponentPlan:
+        before = len(self.problems)
         self._try(path, lambda: sink.check(spec, self.registry))
-        return self._component(ComponentKind.SINK, path, sink, spec)
+        plan = self._component(ComponentKind.SINK, path, sink, spec)
+        if len(self.problems) == before:
+            claims.extend(self._claims(path, sink, spec))
+        return plan
 
     def _claims(self, path: str, sink: SinkDescriptor, spec: DataSpec) -> Sequence[Claim]:
         claims = self._try(path, lambda: sink.claims(spec)) or ()
