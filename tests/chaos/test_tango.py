@@ -1,4 +1,4 @@
-"""A source device that is killed again and again: the last value within a second, no silent loss."""
+"""A source device that is killed again and again: soon heard again, and no loss is silent."""
 
 from __future__ import annotations
 

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
-import numpy as np
 
 from queueconnector_core.gaps import Gap, GapLedger, GapReason, OpenGap
 from queueconnector_tango._lookout import Polled, counter_key
 from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
-from queueconnector_tango.repeats import is_news
+from queueconnector_tango.repeats import is_news, is_within
 from queueconnector_tango.tally import Loss, Tally
 
 __all__ = ("Watch", "MOMENT_S", "SUBSCRIBED_S")
@@ -381,7 +380,7 @@ class Watch:
             text = "found by reading, after the last event"
             self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
             self._tell(polled, "polled")
-        elif _is_within(polled.reading.value, known.value, *least_change):
+        elif is_within(polled.reading.value, known.value, *least_change):
             return
         elif self._suspected_at is not None and self._arrived_at < self._suspected_at:
             self._compares = False
@@ -394,16 +393,3 @@ class Watch:
 
 def _value_of(event: Any) -> Reading:
     return read_value(event.attr_value)
-
-
-def _is_within(value: Any, former: Any, absolute: float, percent: float) -> bool:
-    """Whether the change is too small for the attribute's own criteria of an event."""
-    if not absolute and not percent:
-        return False
-    try:
-        change = np.abs(np.subtract(value, former, dtype="float64"))
-        limit = np.abs(np.asarray(former, "float64")) * percent / 100
-    except (TypeError, ValueError):
-        return False
-    small = [change <= bound for bound in (absolute, limit) if np.any(bound)]
-    return bool(np.all(small))
