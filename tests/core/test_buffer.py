@@ -1,4 +1,4 @@
-"""The bounded way from other threads to the event loop, and what becomes of records when it is full."""
+"""The bounded way from other threads to the event loop, and what a full buffer does."""
 
 from __future__ import annotations
 

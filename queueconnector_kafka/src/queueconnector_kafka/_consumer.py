@@ -84,8 +84,8 @@ class Consumer:
         """What the next consumer needs to go on where this one is."""
         for partition, progress in self.positions.items():
             progress.whole_ns = self._whole_ns(partition)
-        positions = dict(self._before.positions) | self.positions
-        return Interrupted(positions, self._continuity.topic_id, self._ends)
+        moving = {} if self._group is None else self._group.given_up
+        return Interrupted(moving | self.positions, self._continuity.topic_id, self._ends)
 
     async def start(self) -> None:
         """Fix the positions: those of `resume`, of the group, or where the options say.
