@@ -1,4 +1,4 @@
-"""A source device that is killed again and again: the last value within a second, no silent loss."""
+"""A source device that is killed over and over: the last value within a second, no silent loss."""
 
 from __future__ import annotations
 
