@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,8 +18,8 @@ NOW_US = time.time_ns() // 1_000
 
 
 @pytest.fixture
-def times_us() -> Iterator[list[int]]:
-    yield [NOW_US + 7 * number for number in range(100)]
+def times_us() -> list[int]:
+    return [NOW_US + 7 * number for number in range(100)]
 
 
 async def test_a_time_is_equal_to_the_microsecond_after_it_went_through_tango(
