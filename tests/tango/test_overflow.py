@@ -57,7 +57,6 @@ async def overflowed(source: Any, device: Ticking) -> tuple[list[Batch], int]:
     while not pushing.done():
         await asyncio.sleep(0.01)
         most_waiting = max(most_waiting, len(source._buffer))
-    await asyncio.sleep(0.5)
     last = device.proxy().array[0]
     async with asyncio.timeout(20):
         while batches[-1].values[-1][0] != last:  # type: ignore[index]

@@ -16,16 +16,16 @@ from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initia
 from queueconnector_tango.repeats import is_news, is_within
 from queueconnector_tango.tally import Loss, Tally
 
-__all__ = ("Watch", "MOMENT_S", "SUBSCRIBED_S")
+__all__ = ("Watch", "MOMENT_S", "QUIET_S")
 
 logger = logging.getLogger(__name__)
 
 MOMENT_S: Final = 0.3
 """An event that is on its way when its value is read has arrived after so long."""
 
-SUBSCRIBED_S: Final = 0.1
-"""ZeroMQ passes a subscription on in the background: on a busy machine events that are pushed less
-than about 20 ms after Tango calls it done were lost (13 of 400)."""
+QUIET_S: Final = 1.0
+"""ZeroMQ passes a subscription on in the background, which takes 20 ms, on a busy machine half a
+second: an attribute without events is read for so long before its silence is believed."""
 
 MISSED_S: Final = 1.0
 """What is missed within so long of the last time is the same gap."""
@@ -238,8 +238,8 @@ class Watch:
             self._doubt.read_at = asked
             if is_news and self._doubt.news_at is None:
                 self._doubt.news_at = asked
-        elif self._is_unproven and asked > self._began + SUBSCRIBED_S:
-            self._is_unproven = False
+        elif self._is_unproven:
+            self._is_unproven = not (is_news or self._arrived_at or asked > self._began + QUIET_S)
             if is_news:
                 text = "the first events after the subscription did not come"
                 self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
@@ -274,8 +274,11 @@ class Watch:
             return
         elif doubt.renewed_at is not None:
             last = doubt.read_at if self.polls else time.monotonic()
-            if last > doubt.renewed_at + SUBSCRIBED_S:
-                self._close(doubt, self._counted(doubt) or self._estimate(doubt))
+            if self._arrived_at > doubt.renewed_at or last > doubt.renewed_at + QUIET_S:
+                loss = self._counted(doubt)
+                waited = time.monotonic() > doubt.renewed_at + COUNTING_S
+                if loss is None or loss.is_exact or waited:
+                    self._close(doubt, loss or self._estimate(doubt))
         elif self._arrived_at > doubt.began:
             # Tango itself looks at the numbers of events, and says so when one is missing.
             loss = NOTHING if self._missed is None else self._counted(doubt)
