@@ -94,11 +94,18 @@ def redrive(
     return told(command)
 
 
-def _text(path: Path, option: str) -> str:
+def _router(
+    config: Path | None, exchange: str | None, to: str | None, registry: Registry, *, forced: bool
+) -> Router:
+    if (config is None) == (to is None):
+        raise ConfigError.at("", "give one of --config and --to")
+    if config is None:
+        return sink_router(to or "", registry)
     try:
-        return path.read_text("utf-8")
+        text = config.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError.at(option, f"cannot read {path}: {error}") from None
+        raise ConfigError.at("--config", f"cannot read {config}: {error}") from None
+    return exchange_router(text, exchange, registry, forced=forced)
 
 
 def _repair(path: Path | None, only: Sequence[int]) -> bytes | None:
