@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 import uuid
@@ -260,3 +261,14 @@ class Copy:
     def cancel(self) -> None:
         """End it at once, at the end of a test that failed."""
         self._stream.cancel()
+
+
+@contextlib.asynccontextmanager
+async def running(*copies: Copy) -> AsyncIterator[None]:
+    """Exchanges that stream, and are ended whatever happens."""
+    try:
+        await asyncio.gather(*(copy.start() for copy in copies))
+        yield
+    finally:
+        for copy in copies:
+            copy.cancel()

@@ -45,7 +45,9 @@ class Holding(Gate):
     longest_hold_s = 60.0
 
 
-def exchange_of(source: ScriptedSource, *pipes: Gate, sink: RecordingSink | None = None) -> Exchange:
+def exchange_of(
+    source: ScriptedSource, *pipes: Gate, sink: RecordingSink | None = None
+) -> Exchange:
     return Exchange("group[0]", [source], pipes, [sink or RecordingSink()])
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import re
 from pathlib import Path
 
 import attrs
 
-from queueconnector_core import gap_sink, gaps
+from queueconnector_core import gaps
 from queueconnector_core.descriptors import ExchangeDescriptor
 from queueconnector_core.exchange import GAPS_TIMEOUT_S
 from queueconnector_core.gaps import KEPT_GAPS, Gap, GapReason
+from queueconnector_core.outage import LONGEST_WAIT_S
 from queueconnector_kafka import _consumer
 
 PAGE = (Path(__file__).parents[2] / "docs/explanation/accounting.md").read_text("utf-8")
@@ -34,7 +36,7 @@ def documented_reasons() -> dict[str, str]:
         if isinstance(node, ast.ClassDef) and node.name == GapReason.__name__
     )
     found = {}
-    for member, text in zip(body, body[1:], strict=False):
+    for member, text in itertools.pairwise(body):
         if isinstance(member, ast.Assign) and isinstance(text, ast.Expr):
             found[ast.literal_eval(member.value)] = ast.literal_eval(text.value)
     return found
@@ -58,6 +60,6 @@ def test_the_times_are_those_of_the_code() -> None:
     assert f"`health_limit_s` is an option of the exchange, {limit_s:g} s" in PAGE
     assert f"latest {KEPT_GAPS:,} closed entries" in PAGE
     assert f"at most {KEPT_GAPS:,} of them" in PAGE
-    assert f"every {gap_sink.LONGEST_WAIT_S:g} s" in PAGE
+    assert f"every {LONGEST_WAIT_S:g} s" in PAGE
     assert f"it\nhas {GAPS_TIMEOUT_S:g} s to take what is left" in PAGE
     assert f"heard nothing for {_consumer.SILENCE_S:g} s" in PAGE

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -34,7 +34,7 @@ FIRST_US = 200_123
 class Seen:
     """One reading of an attribute."""
 
-    value: float | None
+    value: float | str | None
     time_us: int
     quality: str
 
@@ -92,7 +92,8 @@ class Chain:
         try:
             wait_until(lambda: set(self.seen()) == {self.pushed()}, 2, "it on both ends")
         except TimeoutError:
-            print(self.seen(), self.pushed(), self._connector.proxy().status()); return False
+            return False
+            return False
         return True
 
     def push(self, value: float, quality: str, time_us: int) -> None:
@@ -136,7 +137,8 @@ def local(name: str) -> dict[str, Any]:
 
 
 def headers_of(message: Message) -> dict[str, str]:
-    return {name: (octets or b"").decode() for name, octets in message.headers() or []}
+    headers = cast("list[tuple[str, bytes]]", message.headers() or [])
+    return {name: octets.decode() for name, octets in headers}
 
 
 @pytest.fixture(scope="module")
