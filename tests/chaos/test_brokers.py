@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from confluent_kafka import KafkaException
@@ -23,7 +23,7 @@ from queueconnector_core.gaps import GapReason
 from queueconnector_core.registry import Registry
 from queueconnector_kafka import _client
 from queueconnector_kafka._consumer import SILENCE_S
-from tests.chaos.copying import Brokers, Copy, Options, Writer, new_topic, until
+from tests.chaos.copying import Brokers, Copy, Options, Writer, new_topic, running, until
 
 REGISTRY: Registry = discover().registry
 LIMIT_S = 2.0
@@ -38,17 +38,6 @@ def broker(request: pytest.FixtureRequest) -> Iterator[KafkaBroker]:
     request.getfixturevalue("kafka_broker")  # where Kafka cannot run this says so
     with KafkaBroker() as broker:
         yield broker
-
-
-@contextlib.asynccontextmanager
-async def running(*copies: Copy) -> AsyncIterator[None]:
-    """Exchanges that stream, and are ended whatever happens."""
-    try:
-        await asyncio.gather(*(copy.start() for copy in copies))
-        yield
-    finally:
-        for copy in copies:
-            copy.cancel()
 
 
 def copies_of(brokers: Brokers, topic: str, *, replicas: int = 1) -> list[Copy]:

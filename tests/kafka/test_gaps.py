@@ -136,6 +136,27 @@ async def test_a_topic_made_anew_is_told_once_and_read_as_a_whole(
     assert (gap.source, gap.reason, gap.records) == (topic, GapReason.TOPIC_RECREATED, None)
 
 
+@pytest.mark.usefixtures("clean")
+async def test_a_late_answer_about_a_position_of_before_is_no_gap(
+    kafka: Harness, reading: type[Reader]
+) -> None:
+    topic = kafka.topic()
+    source = kafka.source(topic, "int64")
+    await source.start()
+    kafka.produce(topic, b"1", b"2")
+    reader = reading(source)
+    await reader.until(2)
+    consumer = source._consumer
+    assert consumer is not None
+    # As aiokafka tells it, although the reader has gone on elsewhere since it asked.
+    await consumer._return_to_range({consumer._place(0): 107})
+    kafka.produce(topic, b"3")
+    assert await reader.until(3) == [1, 2, 3]
+    await source.stop()
+    assert await reader.end() == [1, 2, 3]
+    assert gaps(source) == []
+
+
 async def test_a_topic_made_anew_while_interrupted(kafka: Harness, reading: type[Reader]) -> None:
     topic = kafka.topic()
     source = kafka.source(topic, "int64")

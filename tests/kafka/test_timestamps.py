@@ -55,6 +55,39 @@ def test_an_instant_on_the_tai_scale_is_told_in_utc(tai: str, unit: str, unix_ms
     assert time_ms(np.array(tai, f">M8[{unit}]")) == unix_ms
 
 
+INSERTED = [
+    "1972-06-30", "1972-12-31", "1973-12-31", "1974-12-31", "1975-12-31", "1976-12-31",
+    "1977-12-31", "1978-12-31", "1979-12-31", "1981-06-30", "1982-06-30", "1983-06-30",
+    "1985-06-30", "1987-12-31", "1989-12-31", "1990-12-31", "1992-06-30", "1993-06-30",
+    "1994-06-30", "1995-12-31", "1997-06-30", "1998-12-31", "2005-12-31", "2008-12-31",
+    "2012-06-30", "2015-06-30", "2016-12-31",
+]  # fmt: skip
+"""The days with a second 23:59:60, as the IERS announced them in its Bulletins C."""
+
+
+@pytest.mark.parametrize(("number", "day"), list(enumerate(INSERTED)))
+def test_around_each_inserted_second(number: int, day: str) -> None:
+    # The second 23:59:60 begins this long after midnight on the TAI scale.
+    midnight = np.datetime64(day, "ms") + np.timedelta64(1, "D")
+    leap = midnight + np.timedelta64(10 + number, "s")
+    unix_ms = int(midnight.astype(int))
+    assert time_ms(leap - 1) == unix_ms - 1
+    assert time_ms(leap) == unix_ms  # Unix time has no place for it: the next second is used
+    assert time_ms(leap + 999) == unix_ms + 999
+    assert time_ms(leap + 1000) == unix_ms
+    assert time_ms(leap + 2000) == unix_ms + 1000
+
+
+def test_a_real_dish_tells_seconds_since_2000_on_the_tai_scale() -> None:
+    # achievedPointing of ska-mid-dish-manager, taken in 2024, as the pointing source gives it.
+    since_2000_ns = round(775853423.2247269 * 1e9)
+    tai = np.datetime64("2000-01-01T00:00:00", "ns") + np.timedelta64(since_2000_ns, "ns")
+    utc_ms = np.datetime64("2024-08-01T18:49:46.224", "ms").astype(int)
+    assert time_ms(tai) == utc_ms
+    rows = np.array([(tai, 1.0, 2.0)], [("time", "M8[ns]"), ("az", "f8"), ("el", "f8")])
+    assert time_ms(rows[0], key="time") == utc_ms
+
+
 @pytest.mark.parametrize(
     ("unit", "unix_ms"),
     [

@@ -114,6 +114,8 @@ class Watch:
         self._missed: _Missed | None = None
         self._doubt: _Doubt | None = None
         self._is_unproven = True
+        self._first: Any = None
+        self._first_news: Reading | None = None
         self._compares = polls
         self._suspected_at: float | None = None
 
@@ -132,6 +134,7 @@ class Watch:
         now = time.monotonic()
         if not is_initial(event):
             self.tally.came += 1
+            self._first = self._first or event
             self._arrived_at = now
         self.heard_at = now
 
@@ -233,16 +236,30 @@ class Watch:
         if isinstance(answer, str):
             self._is_unproven = False
             return
+        if self._doubt is None and self._is_unproven:
+            self._prove(answer, asked)
+            return
         is_news = not self._is_flowing and self._tell_all(answer)
         if self._doubt is not None:
             self._doubt.read_at = asked
             if is_news and self._doubt.news_at is None:
                 self._doubt.news_at = asked
-        elif self._is_unproven:
-            self._is_unproven = not (is_news or self._arrived_at or asked > self._began + QUIET_S)
-            if is_news:
+
+    def _prove(self, answer: Polled, asked: float) -> None:
+        """See whether the first events came; those that are on their way are waited for."""
+        if self._first is not None:
+            self._is_unproven = False
+            news, first = self._first_news, _value_of(self._first)
+            if news is not None and news.timestamp_ns < first.timestamp_ns:
                 text = "the first events after the subscription did not come"
+                self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
+        elif asked > self._began + QUIET_S:
+            self._is_unproven = False
+            if self._tell(answer, "polled"):
+                text = "no event came after the subscription, and the value has changed"
                 self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+        elif self._first_news is None and self.differs(answer):
+            self._first_news = answer.reading
 
     @property
     def _is_flowing(self) -> bool:
