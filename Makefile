@@ -9,7 +9,7 @@ READY := .venv/.ready
 PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint audit types test isolation docs reference model fuzz bench demo dist constraints clean
+.PHONY: help setup lint audit types test isolation docs reference model fuzz chaos bench demo dist constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ model: $(READY) ## 200 random sequences on the real device against the table of 
 
 fuzz: $(READY) ## hostile messages and configurations, for ten minutes (ARGS="--minutes 1")
 	$(NOX) fuzz -- $(ARGS)
+
+chaos: $(READY) ## kills, slow sinks and a soak, for two hours (ARGS="-k soak --soak-minutes 10")
+	$(NOX) chaos -- $(ARGS)
 
 bench: $(READY) ## side-by-side benchmarks
 	$(NOX) bench -- $(ARGS)

@@ -123,6 +123,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def chaos(session: nox.Session) -> None:
+    """Kills, slow sinks and a soak, for two hours; the short forms are among the tests."""
+    session.run(tool("python"), "-m", "devservices.provision")
+    for_long = ("-o", "faulthandler_timeout=0", "--chaos")
+    session.run(tool("pytest"), "tests/chaos", *for_long, *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Side-by-side benchmarks."""
     session.run(tool("python"), "-m", "devservices.provision")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+# stamina imports it at the first retry if it is there, which reads files: not in an event loop.
+import prometheus_client  # noqa: F401
 import pytest
 from hypothesis import settings
 

@@ -17,6 +17,7 @@ from tests.chaos.ends import Feed, Outlet, lane_of, lanes_of
 from tests.chaos.ledger import KEYS, Balance, balance_of
 
 TICK_S = 0.02
+FEEDING_S = 2.0
 SLACK_S = 1.0
 """A commit may be late by so much, on a machine that does other things as well."""
 PATIENCE_S = 60.0
@@ -36,12 +37,14 @@ class Life:
 class Flow:
     """Records that flow from a feed through a connector to an outlet.
 
-    Each method feeds while it waits, `share` records within about two seconds.
+    `kill` and `stop` feed while they wait, `share` records more than before, within `FEEDING_S`.
     """
 
     def __init__(self, feed: Feed, outlet: Outlet, folder: Path, seed: int) -> None:
         self.lives: list[Life] = []
         self.sent = 0
+        self._begun_with = 0
+        self._goal = 0
         self._feed = feed
         self._outlet = outlet
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
@@ -54,19 +57,19 @@ class Flow:
 
     def kill(self, share: int) -> None:
         """Run it, and kill it at a random point: of time, or of what was delivered."""
-        connector, until = self._start(share), self.sent + share
+        connector = self._start(share)
         if self._random.random() < 0.3:
             end_s = time.monotonic() + self._random.uniform(0, 2.5)
-            self._feed_until(lambda: time.monotonic() >= end_s, connector, until)
+            self._feed_until(lambda: time.monotonic() >= end_s, connector)
         else:
-            self._flow(connector, until, share)
+            self._flow(connector, share)
         connector.kill()
         self._note_end()
 
     def stop(self, share: int) -> None:
         """Run it, and stop it cleanly while records flow."""
-        connector, until = self._start(share), self.sent + share
-        self._flow(connector, until, share)
+        connector = self._start(share)
+        self._flow(connector, share)
         connector.stop(grace_s=30)
         assert connector.exit_code == STOPPED_BY_SIGTERM, connector.output()
         self._note_end()
@@ -76,9 +79,9 @@ class Flow:
 
         What comes again comes before the last records, one of each key, that are sent meanwhile.
         """
-        connector = self._start(0)
-        self._feed.send(self.sent, self.sent + KEYS)
-        self.sent += KEYS
+        connector = self._start(KEYS)
+        self._feed.send(self.sent, self._goal)
+        self.sent = self._goal
         connector.wait_until(self._is_complete, PATIENCE_S, "the last records")
         connector.stop(grace_s=30)
         assert connector.exit_code == STOPPED_BY_SIGTERM, connector.output()
@@ -99,30 +102,36 @@ class Flow:
         )
 
     def _start(self, share: int) -> ManagedProcess:
-        self._chunk = max(1, share // 100)
+        self._begun_with = self.sent
+        self._goal += share
         self._samples = [(time.monotonic(), self._outlet.count())]
         command = [str(Path(sys.executable).with_name("queueconnector")), "run"]
         return ManagedProcess("connector", [*command, str(self._configuration)], log=self._log)
 
-    def _flow(self, connector: ManagedProcess, until: int, share: int) -> None:
+    def _flow(self, connector: ManagedProcess, share: int) -> None:
         """Wait for a random part of the share, and then some of the time between commits."""
         wanted = self._samples[0][1] + self._random.randint(1, max(1, share * 9 // 10))
-        self._feed_until(lambda: self._samples[-1][1] >= wanted, connector, until)
+        self._feed_until(lambda: self._samples[-1][1] >= wanted, connector)
         end_s = time.monotonic() + self._random.uniform(0, 5 * self._feed.commit_interval_s)
-        self._feed_until(lambda: time.monotonic() >= end_s, connector, until)
+        self._feed_until(lambda: time.monotonic() >= end_s, connector)
 
-    def _feed_until(
-        self, condition: Callable[[], bool], connector: ManagedProcess, until: int
-    ) -> None:
+    def _feed_until(self, condition: Callable[[], bool], connector: ManagedProcess) -> None:
         deadline_s = time.monotonic() + PATIENCE_S
         while not condition():
             assert connector.is_running, connector.output()
             assert time.monotonic() < deadline_s, connector.output()[-2000:]
-            after = min(self.sent + self._chunk, until)
+            after = min(self._goal, self._begun_with + self._due())
             self._feed.send(self.sent, after)
-            self.sent = after
+            self.sent = max(self.sent, after)
             time.sleep(TICK_S)
             self._samples.append((time.monotonic(), self._outlet.count()))
+
+    def _due(self) -> int:
+        """How many records should have been sent by now: some at once, the rest as it flows."""
+        share = self._goal - self._begun_with
+        first = bisect_right(self._samples, self._samples[0][1], key=lambda sample: sample[1])
+        flowed_s = time.monotonic() - self._samples[first][0] if first < len(self._samples) else 0
+        return 1 + share // 10 + int(share * flowed_s / FEEDING_S)
 
     def _note_end(self) -> None:
         end_s, delivered = time.monotonic(), self._outlet.count()

@@ -30,6 +30,7 @@ RATE = 100
 """Values a second of the source device, and messages a second of the producer."""
 POISON_EVERY = 100
 TICK_S = 0.1
+PATIENCE_MS = 30_000
 KEPT: Final = ("resident_kb", "all_threads", "files", "sockets")
 """What `Inventory` tells as a number; the tasks are counted."""
 
@@ -46,6 +47,12 @@ class Connector(TangoDeviceServer):
             [DEVICE],
             environment={"PYTHONPATH": str(HERE.parents[1])},
         )
+
+    def proxy(self, device: str | None = None) -> tango.DeviceProxy:
+        """A client that is more patient than most: this machine may be busy."""
+        found = super().proxy(device)
+        found.set_timeout_millis(PATIENCE_MS)
+        return found
 
     def wait_for_state(self, name: str, timeout_s: float = 60.0) -> None:
         proxy = self.proxy()
@@ -113,6 +120,8 @@ class Counts:
 
     configured: int = 0
     refused: int = 0
+    slowest_s: float = 0.0
+    """The longest that a client waited for `Configure`."""
     faults: Counter[str] = attrs.field(factory=Counter)
 
 
@@ -246,6 +255,7 @@ class Soak:
     def _configure(self, turn: int) -> None:
         """Send the configuration of a turn; one that comes amid another one may be refused."""
         groups = {"stable": self._stable(turn), "churn": churning(turn)}
+        began_s = time.monotonic()
         try:
             self.connector.proxy().Configure(json.dumps({"exchanges": groups}))
         except tango.DevFailed as error:
@@ -254,6 +264,7 @@ class Soak:
             self.counts.refused += 1
         else:
             self.counts.configured += 1
+        self.counts.slowest_s = max(self.counts.slowest_s, time.monotonic() - began_s)
 
     def _stable(self, turn: int) -> Sequence[dict[str, Any]]:
         """Three exchanges; every fifth turn the last one begins anew."""
@@ -277,6 +288,8 @@ class Soak:
                     "servers": servers,
                     "topic": "soak-out",
                     "encoding": "json",
+                    "key": "source",
+                    "headers": "provenance",
                 },
             },
             {

@@ -56,6 +56,7 @@ def test_mixed_load_with_faults(
             events=len(values),
             configured=soak.counts.configured,
             refused=soak.counts.refused,
+            slowest_configure_s=soak.counts.slowest_s,
             **dict(soak.counts.faults),
             gaps=balances["stable[1]"]["gaps"],
             **{name: f"{first:g} -> {last:g}" for name, (first, last) in growth.items()},

@@ -1,4 +1,4 @@
-"""The bounded way from other threads to the event loop, and what becomes of records when it is full."""
+"""The bounded way from other threads to the event loop, and what a full buffer does."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ async def test_what_is_dropped_is_counted_and_known(
     assert taken.episode.dropped == dropped
 
 
-async def test_one_overflow_is_one_episode_until_the_reader_has_caught_up() -> None:
+async def test_one_overflow_is_one_episode_until_the_reader_has_caught_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     buffer = filled(Overflow.DROP_OLDEST, 12, size=10)
     assert buffer.take(2).dropped == 2
     for number in range(5):
@@ -68,6 +70,7 @@ async def test_one_overflow_is_one_episode_until_the_reader_has_caught_up() -> N
     going_on = buffer.take(2)
     assert going_on.episode is not None
     assert (going_on.dropped, going_on.episode.dropped, going_on.episode.is_over) == (3, 5, False)
+    monkeypatch.setattr("queueconnector_core.buffer.QUIET_S", -1.0)
     caught_up = buffer.take(5)
     assert caught_up.episode is not None
     assert (caught_up.dropped, caught_up.episode.is_over) == (0, True)

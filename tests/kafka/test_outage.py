@@ -29,8 +29,9 @@ async def restart_after(harness: Harness, outage_s: float) -> None:
 
 
 async def test_a_source_reads_on_after_the_broker_was_killed(
-    fragile: Harness, reading: type[Reader]
+    fragile: Harness, reading: type[Reader], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_consumer, "SILENCE_S", 60.0)  # a broker may take long to be back
     topic = fragile.topic(partitions=2)
     source = fragile.source(topic, "int64")
     await source.start()
@@ -118,8 +119,8 @@ async def test_an_exchange_survives_a_killed_broker_without_a_loss_and_in_order(
     await exchange.stop()
     assert exchange.statistics.received == exchange.statistics.delivered == count
     written = await asyncio.to_thread(fragile.contents, copy)
-    # At least once: what was sent but not confirmed when the broker died may be there twice.
-    assert list(dict.fromkeys(written)) == numbers
+    # What was sent but not confirmed when the broker died was recognised when it came again.
+    assert written == numbers
 
 
 async def test_a_sink_whose_broker_is_gone_tells_and_the_same_batch_is_written_later(

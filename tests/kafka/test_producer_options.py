@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from queueconnector_core.errors import FatalError, RecordErrors, RetryableError
-from queueconnector_core.record import Batch, Metadata, Quality
+from queueconnector_core.record import Batch, Metadata, Original, Quality
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ async def test_provenance_and_time_travel_over_two_hops(
         assert (metadata.quality, metadata.sequence) == (Quality.ALARM, 5)
         assert metadata.key == (first.source or "").encode()
         assert dict(metadata.headers)["mine"] == b"1"
-        assert metadata.original == b"1.5"
+        assert metadata.original == Original(b"1.5")
     for topic in topics:
         (message,) = kafka.messages(topic)
         assert message.timestamp()[1] == 1_700_000_000_123
@@ -168,7 +168,7 @@ async def test_a_value_that_is_invalid_travels_as_null_and_no_other_null_does(
     (failure,) = (failure for b in reader.batches for failure in b.failures)
     (origin,) = failure.origins
     assert (origin.key, origin.headers) == (b"k", (("other", b"1"),))
-    assert (origin.original, origin.position) == (None, f"{topic}[0]@2")
+    assert (origin.original, origin.position) == (Original(None), f"{topic}[0]@2")
 
 
 async def test_dead_letters_keep_key_and_headers(kafka: Harness) -> None:

@@ -7,6 +7,7 @@ the locals of every frame) or shown.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -25,9 +26,11 @@ from queueconnector_core.component import Services
 from queueconnector_core.connector import Connector
 from queueconnector_core.errors import FatalError, RetryableError
 from queueconnector_core.plan import read_plan
+from queueconnector_core.protocols import Sink
 from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_core.states import State
+from queueconnector_kafka import _client
 from tests.kafka.secrecy import Witness
 
 if TYPE_CHECKING:
@@ -322,6 +325,17 @@ async def test_a_refusal_is_final_and_says_why(
         await end.stop()
 
 
+async def test_a_group_needs_the_right_to_read_it_and_no_more(
+    broker: SecureKafkaBroker, registry: Registry, witness: Witness, topic: str
+) -> None:
+    source, _ = ends(registry, broker.address(), topic, login(broker), witness, group_id=topic)
+    with pytest.raises(FatalError, match=rf"cannot read topic '{topic}' .*GroupAuthorizationFail"):
+        await source.start()
+    broker.admin.allow("alice", "READ", "GROUP", topic)
+    await source.start()
+    await source.stop()
+
+
 async def test_one_server_that_lets_in_is_enough_and_one_that_is_away_may_come(
     broker: SecureKafkaBroker, registry: Registry, witness: Witness, topic: str
 ) -> None:
@@ -388,16 +402,50 @@ def test_the_command_line_tells_the_exchange_and_the_reason_and_no_secret(
     assert f"guarded[0]: {reason}: {broker.address()}: user 'alice' may not log in by PLAIN" in flat
 
 
+async def tried_until_it_is_over(sink: Sink, batch: Batch) -> None:
+    """Write as the runner does."""
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(RetryableError):
+                await sink.write(batch)
+                return
+
+
+async def test_a_password_that_was_changed_ends_a_write_once_the_connection_is_lost(
+    broker: SecureKafkaBroker,
+    registry: Registry,
+    witness: Witness,
+    monkeypatch: pytest.MonkeyPatch,
+    topic: str,
+) -> None:
+    monkeypatch.setattr(_client, "REQUEST_TIMEOUT_MS", 2_000)
+    broker.admin.set_password("erin", PASSWORD)
+    broker.admin.allow("erin", "WRITE", "TOPIC", topic)
+    _, sink = ends(registry, broker.address(), topic, login(broker, user="erin"), witness)
+    await sink.start()
+    await sink.write(Batch(["before"]))
+    broker.admin.set_password("erin", NEW)
+    await sink.write(Batch(["connected"]))
+    await asyncio.to_thread(broker.kill)
+    await asyncio.to_thread(broker.start)
+    with pytest.raises(FatalError, match="user 'erin' may not log in by SCRAM-SHA-256") as told:
+        await tried_until_it_is_over(sink, Batch(["after"]))
+    witness.see_error(told.value)
+    await sink.stop()
+
+
 def ends(
     registry: Registry,
     servers: str | list[str],
     topic: str,
     security: dict[str, Any],
     witness: Witness,
+    **of_source: Any,
 ) -> tuple[Any, Any]:
     """A source and a sink, as a host makes them of a configuration."""
-    text = json.dumps(document(servers, topic, topic, security))  # type: ignore[arg-type]
-    plan = read_plan(text, registry, Services())
+    configuration = document(servers, topic, topic, security)  # type: ignore[arg-type]
+    configuration["exchanges"]["guarded"][0]["source"] |= of_source
+    plan = read_plan(json.dumps(configuration), registry, Services())
     witness.see(plan)
     (exchange,) = plan.groups["guarded"]
     built = exchange.build(registry, Services())

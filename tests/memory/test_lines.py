@@ -240,7 +240,10 @@ async def test_a_line_that_is_no_record_is_a_failure_with_its_place_and_octets(
         raise failure
     assert str(failure).startswith(f"{path}@24: ")
     [origin] = failure.origins
-    assert (origin.original, origin.position) == (Original(line + b"\n"), f"{path}@24")
+    assert (origin.original, origin.position) == (
+        Original(("line", line + b"\n")),
+        f"{path}@24",
+    )
 
 
 async def test_of_a_wrong_value_the_rest_is_known(path: Path) -> None:

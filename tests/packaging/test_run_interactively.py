@@ -169,9 +169,9 @@ def test_a_terminal_shows_a_live_table_until_ctrl_c(core_and_memory: Environment
     screen = Screen(core_and_memory, core_and_memory.command("queueconnector"), "run", path)
     try:
         screen.wait_for(
-            r"exchange +state +received +delivered +dropped +in flight +per second +note"
+            r"exchange +state +received +delivered +dropped +dead lettered +gaps +in flight"
         )
-        screen.wait_for(r"clock\[0\] +ON +[1-9]\d* +[1-9]\d* +0 +\d+ +[1-9]\d*")
+        screen.wait_for(r"clock\[0\] +ON +[1-9]\d* +[1-9]\d* +0 +0 +0 +\d+ +[1-9]\d*")
         screen.type(b"\x03")
 
         assert screen.exit_code() == 130

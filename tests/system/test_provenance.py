@@ -93,7 +93,6 @@ class Chain:
             wait_until(lambda: set(self.seen()) == {self.pushed()}, 2, "it on both ends")
         except TimeoutError:
             return False
-            return False
         return True
 
     def push(self, value: float, quality: str, time_us: int) -> None:

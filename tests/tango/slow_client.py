@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tests.tango.conftest import build
 
 
-async def main(device: str, stop: Path) -> None:
+async def main(device: str, is_released: Callable[[], bool]) -> None:
     options = {
         "type": "TangoSubscriptionSource",
         "device_name": device,
@@ -31,11 +32,11 @@ async def main(device: str, stop: Path) -> None:
         # The first batch waits until all was pushed.
         async for batch in source.read():
             values.extend(float(value[0]) for value in batch.values)
-            while not stop.exists():
+            while not is_released():
                 await asyncio.sleep(0.05)
 
     reading = asyncio.create_task(read())
-    while not stop.exists():
+    while not is_released():
         await asyncio.sleep(0.05)
     print("reading", flush=True)
     for _ in range(600):
@@ -49,4 +50,4 @@ async def main(device: str, stop: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]).exists))

@@ -69,7 +69,8 @@ async def test_a_killed_device_is_heard_within_a_second_of_its_return(
     assert gap.reason is GapReason.DEVICE_AWAY
     assert gap.records
     assert not gap.is_exact
-    assert lost_in_silence(ticking.pushed[:-20], reader.records, [gap]) == []
+    lost = lost_in_silence(ticking.pushed[:-20], reader.records, [gap])
+    assert lost == [], (reader.values[:4], gap)
     assert reader.values == sorted(set(reader.values))
     assert {record.metadata.event for record in reader.records} == {"initial", "change", "polled"}
 

@@ -8,9 +8,9 @@ the events; it does not push them).
 from __future__ import annotations
 
 import os
-import pathlib
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,7 +55,7 @@ class Ticking(Device):  # type: ignore[misc]
     def _tick(self) -> None:
         with (
             tango.EnsureOmniThread(),
-            pathlib.Path(os.environ.get("TICKS", os.devnull)).open("a", buffering=1) as ticks,
+            Path(os.environ.get("TICKS", os.devnull)).open("a", buffering=1) as ticks,
         ):
             while True:
                 time.sleep(TICK_S)

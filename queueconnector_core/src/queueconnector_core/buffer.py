@@ -20,6 +20,8 @@ Item = TypeVar("Item")
 
 LOOP_CHECK_S = 0.5
 LATELY_S = 2.0
+QUIET_S = 1.0
+"""What is dropped within so long of the last time belongs to the same episode."""
 
 
 class Overflow(enum.Enum):
@@ -79,6 +81,7 @@ class Buffer(Generic[Item]):
         self._items: deque[Item] = deque()
         self._episode: Episode[Item] | None = None
         self._told = 0
+        self._dropped_at = 0.0
         self._room = threading.Condition()
         self.held_up_at = float("-inf")
         """When a thread waited last, by the monotonic clock in seconds."""
@@ -131,6 +134,7 @@ class Buffer(Generic[Item]):
             self._told = 0
         self._episode.last = victim
         self._episode.dropped += 1
+        self._dropped_at = time.monotonic()
         return drops_oldest
 
     def _wake(self) -> None:
@@ -156,7 +160,8 @@ class Buffer(Generic[Item]):
         if episode is None:
             return 0, None
         dropped, self._told = episode.dropped - self._told, episode.dropped
-        if not dropped and len(self._items) <= self._size // 2:
+        is_quiet = time.monotonic() > self._dropped_at + QUIET_S
+        if is_quiet and len(self._items) <= self._size // 2:
             episode.is_over = True
             self._episode = None
         return dropped, attrs.evolve(episode)

@@ -15,6 +15,9 @@ A letter holds the record as its source received it, its key, its own headers wi
 | `qc_encoding` | the codec of the octets; absent: the octets are those that the source received |
 | `qc_dtype`, `qc_shape` | of the exchange, as JSON |
 | `qc_attempts` | how often it has failed by now |
+
+Three values of `qc_encoding` are no codecs: `null` (there are no octets), `repr` (no codec could
+carry the value: this is for people) and `line` (a line of a file that is no record).
 """
 
 from __future__ import annotations
@@ -30,11 +33,12 @@ from queueconnector_core.codecs import resolve_codec
 from queueconnector_core.dataspec import DataSpec, dtype_literal
 from queueconnector_core.errors import ConfigError, FatalError, RecordError, RecordErrors
 from queueconnector_core.protocols import Encoder, Sink
+from queueconnector_core.provenance import PREFIX as PROVENANCE
 from queueconnector_core.provenance import headers_of, time_text
 from queueconnector_core.record import NO_METADATA, Batch, Metadata, Original, Value
 from queueconnector_core.registry import Registry
 
-__all__ = ("DeadLetters", "PREFIX", "LETTER_SPEC")
+__all__ = ("DeadLetters", "PREFIX", "LETTER_SPEC", "NULL", "NO_CODECS")
 
 PREFIX: Final = "qc_"
 
@@ -44,8 +48,20 @@ LETTER_SPEC: Final = DataSpec.of("bytes", [])
 ENCODINGS: Final = ("json", "python", "msgpack_numpy", "npy", "carray")
 """Those that a person can read come first."""
 
+_TIME: Final = PROVENANCE + "time"
+"""What the names of all headers about the time of a record begin with."""
+
 RECEIVED: Final = "received"
 """The label of octets as the source received them."""
+
+NULL: Final = "null"
+"""The label of no octets: the record was null, or is not there any more."""
+
+REPR: Final = "repr"
+"""The label of text for people: no codec could carry the value."""
+
+NO_CODECS: Final = frozenset({NULL, REPR, "line"})
+"""Labels of what no codec reads."""
 
 
 class _Originals(Sequence[Metadata]):
@@ -73,7 +89,9 @@ class _Originals(Sequence[Metadata]):
             return _Originals(self._values[index], metadata, self._source)  # type: ignore[arg-type]
         known: Metadata = metadata or NO_METADATA  # type: ignore[assignment]
         original = known.original or Original(self._values[index])
-        return attrs.evolve(known, original=attrs.evolve(original, source=self._source))
+        if original.source is None:
+            original = attrs.evolve(original, source=self._source)
+        return attrs.evolve(known, original=original)
 
 
 class DeadLetters:
@@ -109,25 +127,26 @@ class DeadLetters:
     ) -> tuple[tuple[str, bytes], Metadata]:
         original = record.original or Original(None)
         encoding, octets = self._octets(original.content)
-        known = dict(record.headers)
-        attempts = known.get(PREFIX + "attempts", b"0")
+        before = dict(record.headers).get(PREFIX + "attempts", b"")
+        attempts = original.attempts or (int(before) if before.isdigit() else 0)
         context = {
             "error": str(error),
             "stage": error.stage,
             "exchange": exchange,
             "configuration": self._configuration,
             "time": time_text(time.time_ns()),
-            "source": str(original.source),
+            "source": str(original.source or 0),
             "position": record.position or "",
             "encoding": "" if encoding == RECEIVED else encoding,
             "dtype": self._dtype,
             "shape": self._shape,
-            "attempts": str(int(attempts) + 1 if attempts.isdigit() else 1),
+            "attempts": str(attempts + 1),
         }
+        unknown = () if record.timestamp_ns is not None else (_TIME,)
         carried = tuple(
             header
             for header in headers_of(record, self._configuration)
-            if not header[0].startswith(PREFIX)
+            if not header[0].startswith((PREFIX, *unknown))
         )
         added = tuple((PREFIX + name, text.encode()) for name, text in context.items() if text)
         return (encoding, octets), attrs.evolve(
@@ -137,7 +156,7 @@ class DeadLetters:
     def _octets(self, content: Any) -> tuple[str, bytes]:
         """The label and the octets that stand for what a source received."""
         if content is None:
-            return RECEIVED, b""
+            return NULL, b""
         if isinstance(content, bytes):
             return RECEIVED, content
         if isinstance(content, tuple):
@@ -147,7 +166,7 @@ class DeadLetters:
                 return name, encode(content)
             except RecordError:
                 continue
-        return "repr", repr(content).encode()
+        return REPR, repr(content).encode()
 
 
 def _encoders(spec: DataSpec, registry: Registry) -> Iterator[tuple[str, Encoder]]:

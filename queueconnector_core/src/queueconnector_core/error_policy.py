@@ -31,6 +31,8 @@ class ErrorPolicy:
         self, options: ErrorPolicyDescriptor | None = None, letters: DeadLetters | None = None
     ) -> None:
         self.letters = letters
+        self.on_dropped: Callable[[Sequence[RecordError]], None] = _tell_nobody
+        """Called with records that are about to be dropped."""
         self._options = options or ErrorPolicyDescriptor()
 
     def received(self, batch: Batch, source: int, stage: str) -> Batch:
@@ -128,15 +130,22 @@ class ErrorPolicy:
         """
         if self._options.action == "fail":
             raise FatalError(f"{errors[0].stage}: {errors[0]} (errors.action is fail)")
-        if self.letters is None:
-            return errors, ()
-        return [e for e in errors if not e.origins], [e for e in errors if e.origins]
+        dropped, dead = errors, list[RecordError]()
+        if self.letters is not None:
+            dropped = [error for error in errors if not error.origins]
+            dead = [error for error in errors if error.origins]
+        self.on_dropped(dropped)
+        return dropped, dead
 
     def check(self, consecutive_failures: int, last: str) -> None:
         """Raise `FatalError` when too many records failed in a row."""
         limit = self._options.max_in_a_row
         if limit is not None and consecutive_failures >= limit:
             raise FatalError(f"{consecutive_failures} records in a row failed; last: {last}")
+
+
+def _tell_nobody(_: Sequence[RecordError]) -> None:
+    """Nobody listens."""
 
 
 async def _map(pipe: ValuePipe, value: Value) -> Value:

@@ -68,8 +68,9 @@ class Exchange:
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
-        self._errors = errors or ErrorPolicy()
-        letters = self._errors.letters
+        self.errors = errors or ErrorPolicy()
+        """What is done with records that fail."""
+        letters = self.errors.letters
         self._ends: tuple[Sink, ...] = (*sinks, *([] if letters is None else [letters.sink]))
         self._gap_sink = None if gap_sink is None else GapSink(gap_sink, self.gaps)
         self._draining = False
@@ -107,7 +108,7 @@ class Exchange:
             stream = self._received()
             streams.push_async_callback(close, stream)
             for stage, pipe in placed("pipe", self._pipes):
-                stream = self._errors.piped(pipe, stream, stage)
+                stream = self.errors.piped(pipe, stream, stage)
                 streams.push_async_callback(close, stream)
             async for batch in stream:
                 await self._deliver(batch)
@@ -168,7 +169,7 @@ class Exchange:
                 async for batch in batches:
                     replayable = bool(batch.acknowledgements)
                     self.statistics.receive(batch.source_records, replayable=replayable)
-                    yield self._errors.received(batch, number, stage)
+                    yield self.errors.received(batch, number, stage)
             except RetryableError as error:
                 lost = error
             else:
@@ -213,9 +214,9 @@ class Exchange:
 
     async def _fail(self, batch: Batch) -> None:
         """Do with the failures of a batch what the policy says."""
-        dropped, dead = self._errors.judge(batch.failures)
-        if dead and self._errors.letters is not None:
-            letters = self._errors.letters
+        dropped, dead = self.errors.judge(batch.failures)
+        if dead and self.errors.letters is not None:
+            letters = self.errors.letters
             written = letters.letters(dead, self.name)
             await self._persistently(letters.sink, partial(letters.write, written))
         statistics = self.statistics
@@ -223,13 +224,13 @@ class Exchange:
         if len(batch):
             # Nobody knows where among the failures of the batch the success stood.
             statistics.consecutive_failures = 0
-        self._errors.check(statistics.consecutive_failures, statistics.failures[-1].text)
+        self.errors.check(statistics.consecutive_failures, statistics.failures[-1].text)
 
     async def _write(
         self, sink: Sink, batch: Batch, failed: dict[int, RecordError], stage: str
     ) -> None:
         async def write() -> None:
-            for index, error in (await self._errors.write(sink, batch)).items():
+            for index, error in (await self.errors.write(sink, batch)).items():
                 error.stage = error.stage or stage
                 failed[index] = error
 

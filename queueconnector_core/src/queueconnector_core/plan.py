@@ -35,6 +35,7 @@ from queueconnector_core.errors import ConfigError, Problem, join_path, placed
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.gap_sink import GAP_SPEC
 from queueconnector_core.gaps import GapLedger
+from queueconnector_core.protocols import Source
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure
 
@@ -79,8 +80,13 @@ class ExchangePlan:
     health_limit_s: float
     claims: tuple[Claim, ...] = attrs.field(eq=False)
 
-    def build(self, registry: Registry, services: Services) -> Exchange:
-        """Make the exchange; nothing is connected yet."""
+    def build(
+        self, registry: Registry, services: Services, source: Source | None = None
+    ) -> Exchange:
+        """Make the exchange; nothing is connected yet.
+
+        A `source` takes the place of all those of the plan.
+        """
         ledger = GapLedger()
 
         def made(plan: ComponentPlan) -> Any:
@@ -93,7 +99,7 @@ class ExchangePlan:
             letters = DeadLetters(made(self.dead_letters), spec, registry, self.hash)
         return Exchange(
             self.name,
-            list(map(made, self.sources)),
+            list(map(made, self.sources)) if source is None else [source],
             list(map(made, self.pipes)),
             list(map(made, self.sinks)),
             errors=ErrorPolicy(self.errors, letters),

@@ -29,12 +29,23 @@ import attrs
 
 from queueconnector_core.record import Metadata, Quality, TimestampOrigin
 
-__all__ = ("Header", "headers_of", "restored", "PREFIX", "TYPE_PREFIX")
+__all__ = (
+    "Header",
+    "headers_of",
+    "restored",
+    "PREFIX",
+    "TYPE_PREFIX",
+    "UNKNOWN_EVENT",
+    "UNKNOWN_SOURCE",
+)
 
 Header = tuple[str, bytes]
 
 PREFIX: Final = "ce_"
 TYPE_PREFIX: Final = "queueconnector."
+
+UNKNOWN_SOURCE: Final = "queueconnector"
+UNKNOWN_EVENT: Final = "record"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?[Zz]", re.ASCII)
@@ -63,8 +74,8 @@ def _provenance(metadata: Metadata, configuration: str) -> dict[str, str]:
     made = {
         "specversion": "1.0",
         "id": metadata.position or f"{time_ns}-{number}",
-        "source": metadata.source or metadata.position or "queueconnector",
-        "type": TYPE_PREFIX + (metadata.event or "record"),
+        "source": metadata.source or metadata.position or UNKNOWN_SOURCE,
+        "type": TYPE_PREFIX + (metadata.event or UNKNOWN_EVENT),
         "time": time_text(time_ns),
         "timeorigin": metadata.timestamp_origin.value,
         "quality": metadata.quality.value,

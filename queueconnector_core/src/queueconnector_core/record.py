@@ -74,8 +74,10 @@ class Original:
 
     content: Value | bytes
     """Octets (`bytes`) as they came, or a value where the source receives values."""
-    source: int = 0
-    """The place of the source among those of the exchange."""
+    source: int | None = None
+    """The place of the source among those of the exchange; None: the runner fills it in."""
+    attempts: int = 0
+    """How often it has failed before, as a dead letter that is driven once more."""
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ def statistics_report(groups: Iterable[Group]) -> Report:
     wrong = ailments(known)
     return {
         exchange.name: {
+            "group": group.name,
             "state": group.state.value,
             "unhealthy": wrong.get(exchange.name) or wrong.get(group.name),
             **_balance(exchange),
@@ -48,6 +50,7 @@ def _exchanges(groups: Iterable[Group]) -> Iterator[tuple[Group, Exchange]]:
 
 def _balance(exchange: Exchange) -> Report:
     counts, gaps = exchange.statistics, exchange.gaps
+    degraded = counts.degraded
     return {
         "received": counts.received,
         "delivered": counts.delivered,
@@ -57,5 +60,6 @@ def _balance(exchange: Exchange) -> Report:
         "gaps": gaps.total,
         "records_lost": gaps.records_lost,
         "gaps_uncounted": gaps.uncounted,
+        "waiting_s": 0.0 if degraded is None else max(0.0, time.time() - degraded.time_s),
         "last_failure": counts.failures[-1].text if counts.failures else None,
     }

@@ -59,7 +59,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._aiokafka = aiokafka
         self._options = options
         self._positions = positions
-        self._given_up: dict[int, Progress] = {}
+        self.given_up: dict[int, Progress] = {}
+        """What was ours before the rebalance that goes on now."""
         self._partitions: frozenset[int] = frozenset()
         self._assigned = asyncio.Event()
         self._committing = asyncio.Lock()
@@ -79,7 +80,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         ours. Raises errors of aiokafka, those of `error`, and `TimeoutError` when the group does
         not settle.
         """
-        self._given_up = dict(resume)
+        self.given_up = dict(resume)
         self._partitions = frozenset(partitions)
         # aiokafka tells what goes wrong in the group to those who wait for an assignment.
         assignment = self._aiokafka._subscription.wait_for_assignment()  # noqa: SLF001
@@ -106,7 +107,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 *(self._options.where, self._options.group_id, limit_s),
             )
         await self.commit()
-        self._given_up |= self._positions
+        self.given_up |= self._positions
         self._positions.clear()
         self._assigned.clear()
 
@@ -127,7 +128,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         What was ours before goes on where it was, and still waits for what is under way, so that
         a rebalance that moves nothing repeats nothing.
         """
-        before, self._given_up = self._given_up, {}
+        before = self.given_up
         # One request for all; aiokafka's own method makes one for each.
         coordinator = self._aiokafka._coordinator  # noqa: SLF001
         committed = await coordinator.fetch_committed_offsets(list(assigned))
@@ -142,14 +143,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             known = committed.get(place)
             progress = before.get(place.partition)
             if progress is None and known is not None:
-                progress = Progress(known.offset, time_of(known.metadata))
+                progress = Progress(known.offset, time_of(known.metadata or ""))
             elif progress is None:
                 progress = Progress(begin[place])
-            if known is not None:
-                progress.position = max(progress.position, known.offset)
-                progress.committed = known.offset
+            progress.committed = None if known is None else known.offset
+            progress.position = max(progress.position, progress.committed or 0)
             self._aiokafka.seek(place, progress.position)
             self._positions[place.partition] = progress
+        self.given_up = {}
 
     async def _keep_committing(self) -> None:
         while True:

@@ -23,6 +23,9 @@ from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
 __all__ = ("Producer", "RecordBatch", "check_compression", "lane_of")
 
+LAST_CONFIRMATIONS_S: Final = 5.0
+"""What is being sent when the producer is to stop has so long to be confirmed."""
+
 _BROKEN: Final = (
     errors.OutOfOrderSequenceNumber,
     errors.InvalidProducerEpoch,
@@ -194,16 +197,16 @@ class Producer:
         return translated(error, doing)
 
     async def stop(self) -> None:
-        """Disconnect; what is still being sent has at most the time-out of a request left."""
+        """Disconnect; what is still being sent has some seconds left."""
         what = f"the producer of {self._options.where}"
-        limit_s = _client.REQUEST_TIMEOUT_MS / 1000
-        if self._sent:
-            await asyncio.wait(self._sent, timeout=limit_s)
+        request_s = _client.REQUEST_TIMEOUT_MS / 1000
+        if self._sent and self._options.is_idempotent:
+            await asyncio.wait(self._sent, timeout=min(LAST_CONFIRMATIONS_S, request_s))
         if self._sent and self._options.is_idempotent:
             await self._abandon()
             await closed(self._aiokafka.client.close(), what)
         else:
-            await closed(self._aiokafka.stop(), what, limit_s)
+            await closed(self._aiokafka.stop(), what, request_s)
 
     async def _abandon(self) -> None:
         """Give up what is under way: left alone, an idempotent producer tries for ever."""

@@ -205,6 +205,10 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
         if problems:
             raise ConfigError(problems)
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)
+
     def _problems(self) -> Iterable[Problem]:
         if self.group_instance_id is not None and self.group_id is None:
             text = "is a name within a group, and there is no group_id; add it, or leave this out"
@@ -292,8 +296,8 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         return self.acks == "all" if self.idempotence is None else self.idempotence
 
     def for_dead_letters(self) -> KafkaProducerSinkDescriptor:
-        """This sink as the place of dead letters: key and headers travel."""
-        return attrs.evolve(self, headers="record", key="record", key_path=None)
+        """This sink as the place of dead letters: key and headers travel, under any label."""
+        return attrs.evolve(self, headers="record", key="record", key_path=None, encoding=None)
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when values of `spec` cannot be written so, or options clash."""

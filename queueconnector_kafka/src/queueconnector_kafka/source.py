@@ -108,8 +108,10 @@ class KafkaConsumerSource:
         await consumer.stop()
 
     async def _end(self, consumer: Consumer) -> None:
-        if consumer.is_open:
-            consumer.end()
+        if not consumer.is_open:
+            return
+        consumer.end()
+        if self._descriptor.group_id is None:
             self._keep(await consumer.fetched())
 
     def silent_s(self) -> float:

@@ -111,3 +111,7 @@ class FileSourceDescriptor(SourceDescriptor):
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`."""
         self.codec(spec, registry)
+
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the values; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)

@@ -20,6 +20,9 @@ __all__ = ("FileSource",)
 
 logger = logging.getLogger(__name__)
 
+LINE = "line"
+"""The label of a whole line, in place of the octets of a value; the name of no codec."""
+
 LOOK_AGAIN_S = 0.05
 """A source that follows its file looks for more so many seconds after it found nothing."""
 
@@ -125,6 +128,6 @@ class FileSource:
 
     def _told(self, piece: Piece, error: RecordError) -> RecordError:
         position = f"{self._descriptor.path}@{piece.offset}"
-        original = None if piece.octets is None else Original(piece.octets)
+        original = None if piece.octets is None else Original((LINE, piece.octets))
         whole = Metadata(position=position, original=original)
         return RecordError(f"{position}: {error}", origins=error.origins or [whole])

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 import tango
@@ -24,9 +24,6 @@ __all__ = (
     "Silence",
     "Polled",
     "Lookout",
-    "Received",
-    "Counters",
-    "received_events",
     "drop",
     "take_up",
     "counter_key",
@@ -168,39 +165,6 @@ class Lookout:
         return {counter_key(name): count - 1 for name, count in counters.items()}
 
 
-@attrs.frozen
-class Received:
-    """Tango's own counters of one kind of event of one attribute, in this process."""
-
-    latest: int
-    """The number that the server gave to the latest event."""
-    count: int
-    """How many events came; 0: `latest` does not tell anything yet."""
-
-    @property
-    def lacking(self) -> int:
-        """How many events of the server did not come, those before the subscription included."""
-        return self.latest - self.count
-
-
-Counters: TypeAlias = dict[str, Received | None]
-"""By `counter_key`; None where that is not unique."""
-
-
-def received_events() -> Counters:
-    """The counters of every subscription of this process."""
-    try:
-        answer = json.loads(tango.ApiUtil.instance().query_event_system())
-    except (tango.DevFailed, ValueError, AttributeError):
-        return {}
-    found: Counters = {}
-    for name, entry in ((answer.get("client") or {}).get("event_callbacks") or {}).items():
-        key = counter_key(name)
-        numbers = Received(entry["server_counter"], entry["event_count"])
-        found[key] = None if key in found else numbers
-    return found
-
-
 def counter_key(name: str) -> str:
     """A name for event counters: Tango writes the host now as a name, now as a number."""
     attribute, _, kind = name.lower().rpartition(".")
@@ -218,12 +182,10 @@ def _identity(admin: tango.DeviceProxy) -> Identity:
     return Identity(heartbeat, event.partition(":")[2].strip())
 
 
-def drop(subscriptions: Sequence[Subscription]) -> Counters:
-    """Unsubscribe for a while; the counters as they stood before."""
-    counters = received_events()
+def drop(subscriptions: Sequence[Subscription]) -> None:
+    """Unsubscribe for a while."""
     for subscription in subscriptions:
         subscription.drop()
-    return counters
 
 
 def take_up(subscriptions: Sequence[Subscription]) -> list[str]:

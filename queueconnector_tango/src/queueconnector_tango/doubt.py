@@ -9,23 +9,23 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import attrs
-import numpy as np
 
 from queueconnector_core.gaps import Gap, GapLedger, GapReason, OpenGap
-from queueconnector_tango._lookout import Polled, Received, counter_key
+from queueconnector_tango._lookout import Polled, counter_key
 from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
-from queueconnector_tango.repeats import is_news
+from queueconnector_tango.repeats import is_news, is_within
+from queueconnector_tango.tally import Loss, Tally
 
-__all__ = ("Watch", "MOMENT_S", "SUBSCRIBED_S")
+__all__ = ("Watch", "MOMENT_S", "QUIET_S")
 
 logger = logging.getLogger(__name__)
 
 MOMENT_S: Final = 0.3
 """An event that is on its way when its value is read has arrived after so long."""
 
-SUBSCRIBED_S: Final = 0.1
-"""ZeroMQ passes a subscription on in the background: on a busy machine events that are pushed less
-than about 20 ms after Tango calls it done were lost (13 of 400)."""
+QUIET_S: Final = 1.0
+"""ZeroMQ passes a subscription on in the background, which takes 20 ms, on a busy machine half a
+second: an attribute without events is read for so long before its silence is believed."""
 
 MISSED_S: Final = 1.0
 """What is missed within so long of the last time is the same gap."""
@@ -33,6 +33,11 @@ MISSED_S: Final = 1.0
 COUNTED_S: Final = 300.0
 """A server counts no events of an attribute for which nobody has confirmed a subscription for ten
 minutes."""
+
+COUNTING_S: Final = 5.0
+"""So long after events were missed a quiet moment is waited for, in which to count them exactly."""
+
+NOTHING: Final = Loss(0, is_exact=True)
 
 MARK_S: Final = 4.0
 MARKS: Final = 16
@@ -51,8 +56,6 @@ class _Doubt:
     """The subscription is to be renewed before anything is proven."""
     is_countable: bool
     """The server numbers its events on, so that those that did not come can be counted."""
-    before: Received | None = None
-    """Tango's counters before the subscription was renewed."""
     renewed_at: float | None = None
     read_at: float = 0.0
     news_at: float | None = None
@@ -63,6 +66,7 @@ class _Doubt:
 @attrs.define
 class _Missed:
     from_ns: int
+    began: float
     latest: float = 0.0
 
 
@@ -93,8 +97,7 @@ class Watch:
         """When anything but an error came last."""
         self.key = ""
         """What Tango's counters call its events; empty until the first one."""
-        self.base: int | None = None
-        """How many events the counters lacked when everything was well; None: not looked yet."""
+        self.tally = Tally()
         self.wake: Callable[[], None] = lambda: None
         """Called in any thread when something must be looked at soon."""
         self.is_held_up: Callable[[], bool] = lambda: False
@@ -105,7 +108,6 @@ class Watch:
         self._began = time.monotonic()
         self._began_ns = time.time_ns()
         self._arrived_at = 0.0
-        self._count = 0
         self._latest: Any = None
         self._marks: deque[tuple[float, int]] = deque([(self._began, 0)], maxlen=MARKS)
         self._troubles: deque[Outage] = deque(maxlen=100)
@@ -129,7 +131,7 @@ class Watch:
         self._latest = event
         now = time.monotonic()
         if not is_initial(event):
-            self._count += 1
+            self.tally.came += 1
             self._arrived_at = now
         self.heard_at = now
 
@@ -137,8 +139,11 @@ class Watch:
         """An event that tells an error."""
         if outage.missed:
             if self._missed is None:
-                self._missed = _Missed(self._last_ns())
+                self._missed = _Missed(self._last_ns(), self._arrived_at)
             self._missed.latest = time.monotonic()
+        elif not outage.unsubscribed:
+            # The device pushed an error as an event.
+            self.tally.came += 1
         self._troubles.append(outage)
         if self._doubt is None:
             self.wake()
@@ -162,16 +167,15 @@ class Watch:
 
     @property
     def must_be_counted(self) -> bool:
-        """Whether Tango's counters are to be looked at."""
-        return bool(self.key) and (
-            self.base is None or self._missed is not None or self._doubt is not None
-        )
+        """Whether the counters are needed to know what was lost."""
+        if self._doubt is not None:
+            return self._doubt.renewed_at is not None and self._doubt.is_countable
+        return self._missed is not None and time.monotonic() > self._missed.latest + MISSED_S
 
     @property
-    def must_be_compared(self) -> bool:
-        """Whether the counters of the server are needed to know what was lost."""
-        doubt = self._doubt
-        return doubt is not None and doubt.renewed_at is not None and doubt.before is not None
+    def may_be_counted(self) -> bool:
+        """Whether the counters should be compared, to know later what was lost."""
+        return bool(self.key) and not self.tally.is_exact
 
     @property
     def known(self) -> Reading | None:
@@ -194,7 +198,7 @@ class Watch:
             self.doubt(GapReason.EVENT_TIMEOUT, outage.text, renewal=outage.unsubscribed)
         now = time.monotonic()
         if self._doubt is None and now - self._marks[-1][0] > MARK_S:
-            self._marks.append((now, self._count))
+            self._marks.append((now, self.tally.came))
         return broken
 
     def doubt(
@@ -209,16 +213,11 @@ class Watch:
             logger.warning("%s: %s: no events: %s", self._exchange, self.name, text)
         elif reason is GapReason.DEVICE_AWAY and doubt.gap.gap.reason is not reason:
             doubt.gap.gap = attrs.evolve(doubt.gap.gap, reason=reason, text=text)
-        doubt.is_countable &= is_countable
+        if not is_countable:
+            doubt.is_countable = False
+            self.tally.forget()
         if renewal or not self.heard_at:
             doubt.renewal, doubt.renewed_at = True, None
-
-    def dropped(self, before: Received | None) -> None:
-        """The subscription was dropped; `before` that Tango's counters stood so."""
-        doubt = self._doubt
-        if doubt is not None and doubt.before is None and doubt.is_countable:
-            doubt.before = before if before is not None and before.count else None
-        self.base = None
 
     def renewed(self, refused: str) -> None:
         """The subscription was made anew, or was not, for a reason."""
@@ -239,8 +238,8 @@ class Watch:
             self._doubt.read_at = asked
             if is_news and self._doubt.news_at is None:
                 self._doubt.news_at = asked
-        elif self._is_unproven and asked > self._began + SUBSCRIBED_S:
-            self._is_unproven = False
+        elif self._is_unproven:
+            self._is_unproven = not (is_news or self._arrived_at or asked > self._began + QUIET_S)
             if is_news:
                 text = "the first events after the subscription did not come"
                 self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
@@ -266,87 +265,97 @@ class Watch:
         self._deliver(polled, kind)
         return True
 
-    def settle(self, received: Received | None, pushed: int | None) -> None:
-        """Draw the conclusions: the gap ends, or the subscription must be renewed.
-
-        `received` and `pushed` are the counters of Tango here, and of the server a moment before.
-        """
-        lost = self._lost(received)
+    def settle(self) -> None:
+        """Draw the conclusions: the gap ends, or the subscription must be renewed."""
         doubt = self._doubt
         if doubt is None:
-            self._settle_missed(lost)
+            self._settle_missed()
         elif doubt.renewal:
             return
         elif doubt.renewed_at is not None:
             last = doubt.read_at if self.polls else time.monotonic()
-            if last > doubt.renewed_at + SUBSCRIBED_S:
-                unheard = _unheard(doubt, received, pushed)
-                self._close(doubt, *(self._estimate(doubt) if unheard is None else (unheard, True)))
+            if self._arrived_at > doubt.renewed_at or last > doubt.renewed_at + QUIET_S:
+                loss = self._counted(doubt)
+                waited = time.monotonic() > doubt.renewed_at + COUNTING_S
+                if loss is None or loss.is_exact or waited:
+                    self._close(doubt, loss or self._estimate(doubt))
         elif self._arrived_at > doubt.began:
-            self._close(doubt, *(self._estimate(doubt) if lost is None else (lost, True)))
+            # Tango itself looks at the numbers of events, and says so when one is missing.
+            loss = NOTHING if self._missed is None else self._counted(doubt)
+            self._close(doubt, loss or self._estimate(doubt))
         elif doubt.news_at is not None:
             doubt.renewal = time.monotonic() > doubt.news_at + MOMENT_S
         elif not self.polls or doubt.read_at:
-            # The same process as before, and nothing has changed: Tango's counter goes on, and
-            # will tell if something was lost nevertheless.
-            self._close(doubt, 0, True)
+            # The same process as before, and nothing has changed: the numbers of events go on.
+            self._close(doubt, NOTHING)
+
+    def _counted(self, doubt: _Doubt) -> Loss | None:
+        """What the counters say, less what was read instead; None: they do not tell."""
+        if not doubt.is_countable or time.monotonic() - doubt.began > COUNTED_S:
+            return None
+        loss = self.tally.loss()
+        if loss is None:
+            return None
+        return attrs.evolve(loss, records=max(loss.records - doubt.polled, 0))
 
     def end(self) -> None:
         """Nothing is watched any more; a gap that goes on is told as it is."""
         if self._doubt is not None:
             text = f"{self._doubt.gap.gap.text}; it went on when the exchange stopped"
-            lost, is_exact = self._estimate(self._doubt)
-            self._doubt.gap.close(records=lost, is_exact=is_exact, text=text)
+            loss = self._estimate(self._doubt)
+            self._doubt.gap.close(records=None if loss is None else loss.records, text=text)
             self._doubt = None
 
-    def _lost(self, received: Received | None) -> int | None:
-        """How many events were lost since the last time, as Tango counts; None: not known."""
-        if received is None or not received.count:
-            # Tango learns from the first event where the server's counter stands.
-            return None
-        base, self.base = self.base, received.lacking
-        return None if base is None else max(received.lacking - base, 0)
-
-    def _settle_missed(self, lost: int | None) -> None:
+    def _settle_missed(self) -> None:
         missed = self._missed
-        if missed is None or time.monotonic() < missed.latest + MISSED_S:
-            # Tango counts a loss before it tells it.
-            if lost and self.base is not None:
-                self.base -= lost
-        elif self._arrived_at >= missed.latest:
-            self._missed = None
-            if lost != 0:
-                text = "Tango's event buffers were full"
-                self._enter(GapReason.EVENTS_MISSED, missed.from_ns, lost, text)
+        if missed is None:
+            self.tally.learn()
+            return
+        now = time.monotonic()
+        if now < missed.latest + MISSED_S or self._arrived_at < missed.latest:
+            return
+        loss = self.tally.loss()
+        if loss is not None and not loss.is_exact and now < missed.latest + COUNTING_S:
+            return
+        if loss is None and (rate := self._rate()) is not None:
+            loss = Loss(max(round(rate * (missed.latest - missed.began)), 1), False)
+        self._missed = None
+        self.tally.accept()
+        self._enter(GapReason.EVENTS_MISSED, missed.from_ns, loss, "Tango's buffers were full")
 
-    def _enter(self, reason: GapReason, from_ns: int, lost: int | None, text: str) -> None:
-        gap = Gap(self.name, reason, from_ns, time.time_ns(), lost, lost is not None, text)
+    def _enter(self, reason: GapReason, from_ns: int, loss: Loss | None, text: str) -> None:
+        if loss == NOTHING:
+            return
+        records, is_exact = (None, False) if loss is None else (loss.records, loss.is_exact)
+        gap = Gap(self.name, reason, from_ns, time.time_ns(), records, is_exact, text)
         self._ledger.add(gap)
-        count = "some" if lost is None else lost
+        count = "some" if records is None else records
         logger.warning("%s: %s: %s events were lost: %s", self._exchange, self.name, count, text)
 
-    def _estimate(self, doubt: _Doubt) -> tuple[int | None, bool]:
+    def _estimate(self, doubt: _Doubt) -> Loss | None:
         if doubt.rate is None:
-            return None, False
+            return None
         expected = round(doubt.rate * (time.monotonic() - doubt.last_arrival))
-        return max(expected - doubt.polled, 0), False
+        return Loss(max(expected - doubt.polled, 0), False)
 
-    def _close(self, doubt: _Doubt, lost: int | None, is_exact: bool) -> None:
+    def _close(self, doubt: _Doubt, loss: Loss | None) -> None:
         text = doubt.gap.gap.text
         if doubt.polled:
             text += f"; {doubt.polled} values were read meanwhile"
-        doubt.gap.close(records=lost, is_exact=is_exact, text=text)
+        records, is_exact = (None, False) if loss is None else (loss.records, loss.is_exact)
+        doubt.gap.close(records=records, is_exact=is_exact, text=text)
         now = time.monotonic()
         away_s = now - doubt.began
         logger.warning("%s: %s: events again after %.1f s", self._exchange, self.name, away_s)
+        self.tally.accept()
         self._doubt = self._missed = None
         self._is_unproven = False
         self._marks.clear()
-        self._marks.append((now, self._count))
+        self._marks.append((now, self.tally.came))
 
     def _rate(self) -> float | None:
         began, count = self._marks[0]
-        events = self._count - count
+        events = self.tally.came - count
         return events / max(self._arrived_at - began, MOMENT_S) if events > 1 else None
 
     def _last_ns(self) -> int:
@@ -362,20 +371,19 @@ class Watch:
             return False
         return is_news(polled.reading, known)
 
-    def suspect(
-        self, polled: Polled, least_change: tuple[float, float], unheard: int | None
-    ) -> None:
-        """It differs still, a moment later; `unheard` events were pushed that did not come."""
+    def suspect(self, polled: Polled, least_change: tuple[float, float]) -> None:
+        """It differs still, a moment later, and the counters were looked at."""
         known = self.known
+        loss = self.tally.loss()
         if known is None:
             return
-        if unheard:
+        if loss is not None and loss.is_exact and loss.records:
+            self.tally.accept()
             self._missed = None
-            if self.base is not None:
-                self.base += unheard
-            self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, unheard, "found by reading")
+            text = "found by reading, after the last event"
+            self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
             self._tell(polled, "polled")
-        elif _is_within(polled.reading.value, known.value, *least_change):
+        elif is_within(polled.reading.value, known.value, *least_change):
             return
         elif self._suspected_at is not None and self._arrived_at < self._suspected_at:
             self._compares = False
@@ -388,28 +396,3 @@ class Watch:
 
 def _value_of(event: Any) -> Reading:
     return read_value(event.attr_value)
-
-
-def _unheard(doubt: _Doubt, received: Received | None, pushed: int | None) -> int | None:
-    """How many events did not come, by the counters; None: they do not tell."""
-    before = doubt.before
-    if before is None or not doubt.is_countable or received is None:
-        return None
-    if time.monotonic() - doubt.began > COUNTED_S:
-        return None
-    # The first event of the new subscription tells where the counter stood when it began.
-    reached = received.lacking if received.count else pushed
-    return None if reached is None else max(reached - before.latest - doubt.polled, 0)
-
-
-def _is_within(value: Any, former: Any, absolute: float, percent: float) -> bool:
-    """Whether the change is too small for the attribute's own criteria of an event."""
-    if not absolute and not percent:
-        return False
-    try:
-        change = np.abs(np.subtract(value, former, dtype="float64"))
-        limit = np.abs(np.asarray(former, "float64")) * percent / 100
-    except (TypeError, ValueError):
-        return False
-    small = [change <= bound for bound in (absolute, limit) if np.any(bound)]
-    return bool(np.all(small))

@@ -18,9 +18,15 @@ class _Options(Protocol):
 
 
 def timestamp_s(record: Record) -> float | None:
-    """The time stamp of a record in seconds since the Unix epoch; None: it has none."""
+    """The time stamp of a record in seconds since the Unix epoch; None: it has none.
+
+    It lies within the microsecond that is meant, not on its edge: Tango cuts, and a float of these
+    days is exact to 0.2 microseconds only, so that half of all times would be 1 microsecond early.
+    """
     nanoseconds = record.metadata.timestamp_ns
-    return None if nanoseconds is None else nanoseconds / 1e9
+    if nanoseconds is None:
+        return None
+    return ((nanoseconds + 500) // 1_000 * 1_000 + 400) / 1e9
 
 
 class TangoLocalAttributeSink(RecordSink):

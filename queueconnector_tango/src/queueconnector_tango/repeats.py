@@ -9,7 +9,7 @@ import numpy as np
 
 from queueconnector_tango._proxy import Reading
 
-__all__ = ("Repeats", "is_news", "SETTLING_S")
+__all__ = ("Repeats", "is_news", "is_within", "SETTLING_S")
 
 SETTLING_S = 1.0
 """So long after a subscription was renewed, or a value was polled, events may repeat values."""
@@ -73,3 +73,16 @@ def _equal(one: Any, other: Any) -> bool:
         floats = one.dtype.kind == "f"
         return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=floats)
     return bool(np.all(one == other))
+
+
+def is_within(value: Any, former: Any, absolute: float, percent: float) -> bool:
+    """Whether the change is too small for the attribute's own criteria of an event."""
+    if not absolute and not percent:
+        return False
+    try:
+        change = np.abs(np.subtract(value, former, dtype="float64"))
+        limit = np.abs(np.asarray(former, "float64")) * percent / 100
+    except (TypeError, ValueError):
+        return False
+    small = [change <= bound for bound in (absolute, limit) if np.any(bound)]
+    return bool(np.all(small))

@@ -12,14 +12,12 @@ from weakref import WeakKeyDictionary
 
 from queueconnector_core.gaps import GapReason
 from queueconnector_tango._lookout import (
-    Counters,
     Identity,
     Lookout,
     Polled,
     Silence,
     drop,
     in_vigil_thread,
-    received_events,
     take_up,
 )
 from queueconnector_tango.doubt import MOMENT_S, Watch
@@ -107,8 +105,9 @@ class Vigil:
         self._vigils = vigils
         self._lookout = Lookout(device_name)
         self._identity: Identity | None = None
-        self._dropping: asyncio.Future[Counters] | None = None
+        self._dropping: asyncio.Future[None] | None = None
         self._read_back_at = time.monotonic()
+        self._counted_at = 0.0
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -130,7 +129,7 @@ class Vigil:
             await asyncio.wait((task,))
 
     def begin_anew(
-        self, identity: Identity, dropping: asyncio.Future[Counters], *, restarted: bool
+        self, identity: Identity, dropping: asyncio.Future[None], *, restarted: bool
     ) -> None:
         """The connection for events is dead: doubt everything, and subscribe anew once dropped."""
         self._identity = identity
@@ -204,12 +203,9 @@ class Vigil:
         lapsed = [watch for watch in self.watches if watch.must_be_renewed]
         if not lapsed:
             return
-        if self._dropping is None:
-            self._dropping = asyncio.ensure_future(in_vigil_thread(received_events))
-        counters = await asyncio.shield(self._dropping)
-        self._dropping = None
-        for watch in lapsed:
-            watch.dropped(counters.get(watch.key))
+        if self._dropping is not None:
+            await asyncio.shield(self._dropping)
+            self._dropping = None
         lapsed = lapsed[:RENEWED_AT_ONCE]
         answers = await in_vigil_thread(take_up, [watch.subscription for watch in lapsed])
         # Unless the server was restarted once more meanwhile.
@@ -218,14 +214,22 @@ class Vigil:
                 watch.renewed(refused)
 
     async def _settle(self) -> None:
-        pushed: dict[str, int] = {}
-        if any(watch.must_be_compared for watch in self.watches):
-            pushed = await in_vigil_thread(self._lookout.pushed_events)
-            await asyncio.sleep(GRACE_S)
-        needed = any(watch.must_be_counted for watch in self.watches)
-        received = await in_vigil_thread(received_events) if needed else {}
+        now = time.monotonic()
+        if any(watch.must_be_counted for watch in self.watches) or (
+            now - self._counted_at > READ_BACK_S
+            and any(watch.may_be_counted for watch in self.watches)
+        ):
+            self._counted_at = now
+            await self._count(self.watches)
         for watch in self.watches:
-            watch.settle(received.get(watch.key), pushed.get(watch.key))
+            watch.settle()
+
+    async def _count(self, watches: Sequence[Watch]) -> None:
+        before = [watch.tally.came for watch in watches]
+        pushed = await in_vigil_thread(self._lookout.pushed_events)
+        await asyncio.sleep(GRACE_S)
+        for watch, came in zip(watches, before, strict=True):
+            watch.tally.look(pushed.get(watch.key), came, watch.tally.came)
 
     async def _read_back(self) -> None:
         """Read what is quiet; a change that no event told, a moment later still, is suspect."""
@@ -242,14 +246,9 @@ class Vigil:
         ]
         if not changed:
             return
-        pushed = await in_vigil_thread(self._lookout.pushed_events)
         await asyncio.sleep(MOMENT_S)
-        received = await in_vigil_thread(received_events)
+        await self._count([watch for watch, _ in changed])
         for watch, answer in changed:
             if watch.differs(answer):
                 name = watch.subscription.attribute_name
-                least = await in_vigil_thread(self._lookout.least_change, name)
-                came = received.get(watch.key)
-                known = came is not None and came.count and watch.key in pushed
-                number = pushed[watch.key] - came.latest if came is not None and known else None
-                watch.suspect(answer, least, number)
+                watch.suspect(answer, await in_vigil_thread(self._lookout.least_change, name))

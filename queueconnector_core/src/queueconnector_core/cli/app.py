@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from queueconnector_core.cli.dlq import app as dlq
+from queueconnector_core.cli.gaps import gaps
 from queueconnector_core.cli.list_plugins import list_plugins
 from queueconnector_core.cli.run import run
 from queueconnector_core.cli.schema import schema
@@ -18,3 +20,5 @@ app = App(
 app.command(run, name="run")
 app.command(list_plugins, name="list")
 app.command(schema, name="schema")
+app.command(dlq)
+app.command(gaps, name="gaps")

@@ -6,16 +6,14 @@ import json
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from queueconnector_core.cli.table import new_table, print_table
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.discovery import DiscoveryReport, Plugin, discover
 
 __all__ = ("list_plugins",)
-
-PIPED_WIDTH = 1000
 
 
 def list_plugins(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
@@ -30,11 +28,7 @@ def list_plugins(*, as_json: Annotated[bool, Parameter(name="--json", negative=(
     if as_json:
         print(json.dumps([_plugin_json(plugin) for plugin in report.plugins], indent=2))
     else:
-        console = Console(soft_wrap=True)
-        if not console.is_terminal:
-            # A row stays one line for whatever program reads it.
-            console.width = PIPED_WIDTH
-        console.print(_types_table(report))
+        console = print_table(_types_table(report))
         for plugin in report.broken:
             name = f"{plugin.distribution} {plugin.version}"
             console.print(Text(f"broken: {name}: {plugin.error}", style="red"))
@@ -62,7 +56,7 @@ def _type_json(component: ComponentType) -> dict[str, Any]:
 
 
 def _types_table(report: DiscoveryReport) -> Table:
-    table = Table("kind", "type", "plugin", "guarantee", "stability", box=None, pad_edge=False)
+    table = new_table("kind", "type", "plugin", "guarantee", "stability")
     for kind in ComponentKind:
         for plugin in report.plugins:
             for component in plugin.types:

@@ -9,12 +9,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from queueconnector_core.cli.problems import EXIT_FAULT, refuse, told
 from queueconnector_core.cli.progress import Progress
+from queueconnector_core.cli.watch import Watch, served
 from queueconnector_core.connector import Connector
 from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.discovery import discover
@@ -22,10 +24,11 @@ from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
 from queueconnector_core.structure import read_json, structure_as
 
-__all__ = ("run", "EXIT_FAULT", "EXIT_CONFIG")
+if TYPE_CHECKING:
+    from queueconnector_core.metrics import Metrics
 
-EXIT_FAULT = 1
-EXIT_CONFIG = 2
+__all__ = ("run",)
+
 EXIT_SIGNAL = 128
 """Added to the number of the signal that ended the run, as shells do."""
 
@@ -37,6 +40,9 @@ def run(
     follow: Annotated[bool, Parameter(negative=())] = False,
     source: Annotated[list[str] | None, Parameter(negative=())] = None,
     interval_s: Annotated[float, Parameter(validator=Number(gt=0))] = 2.0,
+    report: Path | None = None,
+    metrics_port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
+    metrics_host: str = "127.0.0.1",
 ) -> int:
     """Run the exchanges of a configuration until their sources end, or until Ctrl-C.
 
@@ -56,22 +62,30 @@ def run(
         '{"type": "EtcdConfigSource", "path": "/component/queueconnector"}'; may be given again.
     interval_s
         Seconds between two lines of progress when the output is not a terminal.
+    report
+        A file that tells programs, as JSON, the counters, the health and the gaps of every
+        exchange; it is replaced every second, and at the end. `queueconnector gaps` prints it.
+    metrics_port
+        Serve metrics for Prometheus over HTTP, at /metrics of this port (0: any free one); needs
+        the extra queueconnector-core[metrics].
+    metrics_host
+        The address to serve them at; 0.0.0.0 is all of this machine.
     """
     if config is None and not source:
-        return _refuse("give the path of a configuration, or a --source")
+        return refuse("give the path of a configuration, or a --source")
     followed = list(source or ())
     try:
         if follow and config is not None:
             followed.append(json.dumps({"type": "FileConfigSource", "path": config}))
         text = _read(config) if config is not None and not follow else ""
     except (OSError, UnicodeDecodeError) as error:
-        return _refuse(f"cannot read {config}: {error}")
-    return asyncio.run(_Run(interval_s).execute(text, followed))
+        return refuse(f"cannot read {config}: {error}")
 
+    def command() -> int:
+        metrics = None if metrics_port is None else served(metrics_host, metrics_port)
+        return asyncio.run(_Run(interval_s, metrics, report).execute(text, followed))
 
-def _refuse(reason: str) -> int:
-    print(f"queueconnector: {reason}", file=sys.stderr)
-    return EXIT_CONFIG
+    return told(command)
 
 
 def _read(config: str) -> str:
@@ -81,10 +95,11 @@ def _read(config: str) -> str:
 class _Run:
     """One run: from a configuration to an exit code."""
 
-    def __init__(self, interval_s: float) -> None:
+    def __init__(self, interval_s: float, metrics: Metrics | None, report: Path | None) -> None:
         self._registry = discover().registry
         self._connector = Connector(self._registry)
         self._progress = Progress(self._connector, interval_s)
+        self._watch = Watch(self._connector, metrics, report)
         self._signals: list[signal.Signals] = []
         self._commands: set[asyncio.Task[None]] = set()
 
@@ -94,16 +109,17 @@ class _Run:
             for number, source in enumerate(followed):
                 self._follow(f"source[{number}]", source)
         except ConfigError as error:
-            return _refuse(f"the configuration is refused:\n{error}")
+            return refuse(f"the configuration is refused:\n{error}")
         if not self._connector.groups and not followed:
             print("queueconnector: no exchanges are configured", file=sys.stderr)
             return 0
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
-        if self._connector.groups:
-            await self._connector.start()
-        with self._progress:
-            await self._ended()
+        async with self._watch:
+            if self._connector.groups:
+                await self._connector.start()
+            with self._progress:
+                await self._ended()
         return self._exit_code()
 
     def _follow(self, name: str, source: str) -> None:
