@@ -242,7 +242,8 @@ class Consumer:
         first = await self._aiokafka.beginning_offsets(list(wanted))
         for place, offset in wanted.items():
             number = place.partition
-            if number not in self.positions:
+            if number not in self.positions or await self._aiokafka.position(place) != offset:
+                # aiokafka also tells of what was asked for before the last seek.
                 continue
             logger.warning(
                 "%s[%d]@%d is not there any more; going on at @%d",
@@ -256,7 +257,7 @@ class Consumer:
                 # A log that is shorter than what was read of it: of a broker without topic ids.
                 self._continuity.made_anew(whole_ns)
                 self.positions[number] = Progress(first[place])
-        self._seek({place.partition: self.positions[place.partition] for place in wanted})
+            self._seek({number: self.positions[number]})
 
     def _begin_anew(self) -> None:
         """Read the whole topic, which is another one than that of before."""

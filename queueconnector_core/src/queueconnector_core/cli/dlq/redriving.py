@@ -78,14 +78,7 @@ def redrive(
     def command() -> int:
         registry = discover().registry
         place = Place.of(letters, registry)
-        if (config is None) == (to is None):
-            raise ConfigError.at("", "give one of --config and --to")
-        if config is not None:
-            router = exchange_router(
-                _text(config, "--config"), exchange, registry, forced=bool(only)
-            )
-        else:
-            router = sink_router(to or "", registry)
+        router = _router(config, exchange, to, registry, forced=bool(only))
         run = _Redrive(
             router, place.redriven(redriven), only, _repair(value_file, only), again, outage_limit_s
         )
