@@ -1,8 +1,8 @@
 """An exchange from a Tango attribute that counts up to a sink that takes its time, as a program.
 
-`slow_exchange.py DEVICE OVERFLOW BUFFER_SIZE SECONDS_A_RECORD QUIET_S` prints a line of JSON with its
-memory and its balance twice a second. A line on standard input makes it wait until nothing more
-comes, end, and print `{"report": ...}`.
+`slow_exchange.py DEVICE OVERFLOW BUFFER_SIZE SECONDS_A_RECORD QUIET_S` prints a line of JSON with
+its memory and its balance twice a second. A line on standard input makes it wait until nothing
+more comes for QUIET_S, end, and print `{"report": ...}`.
 """
 
 from __future__ import annotations
