@@ -20,7 +20,7 @@ from queueconnector_tango._lookout import (
     in_vigil_thread,
     take_up,
 )
-from queueconnector_tango.doubt import QUIET_S, Watch
+from queueconnector_tango.watch import QUIET_S, Watch
 
 __all__ = ("Vigil", "Vigils", "READ_BACK_S")
 
