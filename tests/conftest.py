@@ -7,6 +7,11 @@ import prometheus_client  # noqa: F401
 import pytest
 from hypothesis import settings
 
+from queueconnector_tango.event_buffers import enlarge_event_buffers
+
+# Before anybody loads Tango, as the device server does.
+enlarge_event_buffers()
+
 # Examples are timed by the wall clock, and tests share the machine.
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")

@@ -110,6 +110,8 @@ class Form:
 
     def is_like(self, other: Form) -> bool:
         """Whether values of both are converted alike: both numbers, of the same format."""
+        if self is other:
+            return True
         numbers = self.type in _NUMBERS and other.type in _NUMBERS
         return self == other or (numbers and self.format == other.format)
 
@@ -171,7 +173,12 @@ def is_initial(event: Event) -> bool:
 
 def form_of(attribute: Any) -> Form:
     """Type and format of what an event or a reading holds."""
-    return Form(attribute.type.name, attribute.data_format.name)
+    return _form(attribute.type, attribute.data_format)
+
+
+@cache
+def _form(data_type: tango.CmdArgType, data_format: tango.AttrDataFormat) -> Form:
+    return Form(data_type.name, data_format.name)
 
 
 def read_value(attribute: Any) -> Reading:

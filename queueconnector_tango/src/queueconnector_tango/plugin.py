@@ -17,6 +17,7 @@ from queueconnector_tango.descriptors import (
     TangoRemoteAttributeSinkDescriptor,
     TangoSubscriptionSourceDescriptor,
 )
+from queueconnector_tango.event_buffers import enlarge_event_buffers
 from queueconnector_tango.host import AttributeHost
 from queueconnector_tango.local_sink import TangoLocalAttributeSink
 from queueconnector_tango.scatter_array import TangoArrayScatterAttributeSink
@@ -26,6 +27,7 @@ __all__ = ("queueconnector_components",)
 
 
 def _subscription(descriptor: TangoSubscriptionSourceDescriptor, context: BuildContext) -> Source:
+    enlarge_event_buffers()
     from queueconnector_tango.reading import value_reader
     from queueconnector_tango.subscription import TangoSubscriptionSource
 
@@ -36,6 +38,7 @@ def _subscription(descriptor: TangoSubscriptionSourceDescriptor, context: BuildC
 def _pointing(
     descriptor: TangoPointingSubscriptionSourceDescriptor, context: BuildContext
 ) -> Source:
+    enlarge_event_buffers()
     from queueconnector_tango.subscription import TangoSubscriptionSource
 
     make_row = pointing.row_maker(context.spec, descriptor.antenna)
@@ -43,6 +46,7 @@ def _pointing(
 
 
 def _remote(descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContext) -> Sink:
+    enlarge_event_buffers()
     from queueconnector_tango.remote_sink import TangoRemoteAttributeSink
 
     return TangoRemoteAttributeSink(descriptor, context)

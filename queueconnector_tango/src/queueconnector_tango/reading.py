@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, overload
 
 import attrs
 import numpy as np
@@ -13,10 +13,10 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
 from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
 from queueconnector_tango._lookout import Polled
-from queueconnector_tango._proxy import Form
+from queueconnector_tango._proxy import Form, Reading
 from queueconnector_tango.dtypes import StringEncoding, decode_text
 
-__all__ = ("value_reader", "Scribe")
+__all__ = ("value_reader", "Scribe", "Provenance", "LazyMetadata")
 
 
 def value_reader(spec: DataSpec, string_encoding: StringEncoding) -> Callable[[Any], Value]:
@@ -29,6 +29,51 @@ def value_reader(spec: DataSpec, string_encoding: StringEncoding) -> Callable[[A
         nothing = zero(spec)
         return lambda value: nothing if np.shape(value) == (0, 0) else convert(value)
     return convert
+
+
+class Provenance(NamedTuple):
+    """What is known of one record, before anybody asks for it as `Metadata`."""
+
+    scribe: Scribe
+    number: int
+    reading: Reading
+    kind: str
+
+    def metadata(self) -> Metadata:
+        """The same, as the runner and the sinks know it."""
+        return Metadata(
+            self.reading.timestamp_ns,
+            TimestampOrigin.SOURCE,
+            quality=self.reading.quality,
+            position=self.scribe.position(self.number),
+            source=self.scribe.name,
+            event=self.kind,
+            sequence=self.number,
+        )
+
+
+class LazyMetadata(Sequence[Metadata]):
+    """The metadata of a batch, made when somebody looks."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self, known: Sequence[Provenance]) -> None:
+        self._known = known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @overload
+    def __getitem__(self, index: int) -> Metadata: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyMetadata: ...
+    def __getitem__(self, index: int | slice) -> Metadata | LazyMetadata:
+        if isinstance(index, slice):
+            return LazyMetadata(self._known[index])
+        return self._known[index].metadata()
+
+    def __iter__(self) -> Iterator[Metadata]:
+        return map(Provenance.metadata, self._known)
 
 
 class Scribe:
@@ -50,27 +95,23 @@ class Scribe:
         self._position = f"{self.name}@{began_ns}#"
         self._number = 0
 
-    def write(self, told: Polled, kind: str) -> tuple[Value, Metadata]:
+    def write(self, told: Polled, kind: str) -> tuple[Value, Provenance]:
         """A record; raises `RecordError`, with what was received, for a value that is none."""
         reading = told.reading
         self._number += 1
-        metadata = Metadata(
-            reading.timestamp_ns,
-            TimestampOrigin.SOURCE,
-            quality=reading.quality,
-            position=f"{self._position}{self._number}",
-            source=self.name,
-            event=kind,
-            sequence=self._number,
-        )
+        known = Provenance(self, self._number, reading, kind)
         if reading.quality is Quality.INVALID:
-            return None, metadata
+            return None, known
         try:
             self._check(told.form)
-            return self._read_value(reading.value), metadata
+            return self._read_value(reading.value), known
         except RecordError as error:
-            origin = attrs.evolve(metadata, original=Original(_plain(reading.value)))
+            origin = attrs.evolve(known.metadata(), original=Original(_plain(reading.value)))
             raise RecordError(f"{self.name}: {error}", origins=(origin,)) from None
+
+    def position(self, number: int) -> str:
+        """Where a record of this start was found, for people, and as its identity."""
+        return f"{self._position}{number}"
 
     def _check(self, form: Form) -> None:
         """An attribute that has become another one is not converted by accident."""

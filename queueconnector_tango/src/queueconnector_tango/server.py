@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import faulthandler
 import logging
-import os
 import re
 import sys
 import time
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ("main",)
+from queueconnector_tango.event_buffers import enlarge_event_buffers
 
-EVENT_BUFFER: Final = {"TANGO_DS_EVENT_BUFFER_HWM": "20000", "TANGO_EVENT_BUFFER_HWM": "20000"}
-"""How many events ZeroMQ keeps for each peer before it silently drops, on the publishing and the
-subscribing side; 1,000 by default, which one busy second exceeds. Variables already set stay."""
+__all__ = ("main",)
 
 LOG_FORMAT: Final = (
     "1|%(asctime)s.%(msecs)03dZ|%(levelname)s|%(threadName)s|%(funcName)s"
@@ -35,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     faulthandler.enable()
     configure_logging(log_level(given))
-    for variable, value in EVENT_BUFFER.items():
-        os.environ.setdefault(variable, value)
+    enlarge_event_buffers()
     # Only now: Tango reads the variables when it is loaded.
     from queueconnector_tango.device import SDPQueueConnector
 

@@ -225,6 +225,8 @@ class Vigil:
             watch.settle()
 
     async def _count(self, watches: Sequence[Watch]) -> None:
+        if not watches:
+            return
         before = [watch.tally.came for watch in watches]
         pushed = await in_vigil_thread(self._lookout.pushed_events)
         await asyncio.sleep(GRACE_S)
@@ -237,7 +239,11 @@ class Vigil:
         if now - self._read_back_at < READ_BACK_S:
             return
         self._read_back_at = now
-        quiet = [watch for watch in self.watches if watch.is_quiet(now - READ_BACK_S)]
+        silent = [watch for watch in self.watches if watch.is_silent(now - READ_BACK_S)]
+        await self._count(silent)
+        for watch in silent:
+            watch.audit()
+        quiet = [watch for watch in silent if watch.compares]
         answers = await self._read(quiet, with_history=False)
         changed = [
             (watch, answer)

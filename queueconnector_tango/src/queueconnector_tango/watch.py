@@ -158,9 +158,14 @@ class Watch:
         latest = self._latest
         return latest if latest is None or isinstance(latest, Reading) else _value_of(latest)
 
-    def is_quiet(self, since: float) -> bool:
+    def is_silent(self, since: float) -> bool:
         """Whether no event came since, although all seemed well."""
-        return self._compares and self._doubt is None and 0 < self.heard_at < since
+        return self._doubt is None and 0 < self.heard_at < since
+
+    @property
+    def compares(self) -> bool:
+        """Whether a reading that differs tells an event that did not come."""
+        return self._compares
 
     def take_troubles(self) -> bool:
         """Begin to doubt what errors told; True: the whole connection for events is broken."""
@@ -352,17 +357,22 @@ class Watch:
             return False
         return is_news(polled.reading, known)
 
-    def suspect(self, polled: Polled, least_change: tuple[float, float]) -> None:
-        """It differs still, a moment later, and the counters were looked at."""
-        known = self.known
-        loss = self.tally.loss()
-        if known is None:
-            return
-        if loss is not None and loss.is_exact and loss.records:
+    def audit(self) -> None:
+        """The counters were looked at in a silence: events that are lost now stay lost."""
+        loss, known = self.tally.loss(), self.known
+        if known is not None and loss is not None and loss.is_exact and loss.records:
             self.tally.accept()
             self._missed = None
-            text = "found by reading, after the last event"
+            text = "dropped on their way, after the last event"
             self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
+
+    def suspect(self, polled: Polled, least_change: tuple[float, float]) -> None:
+        """It differs still, a moment later, and the counters were looked at."""
+        known, lost = self.known, self._ledger.total
+        if known is None:
+            return
+        self.audit()
+        if self._ledger.total > lost:
             self._tell(polled, "polled")
         elif is_within(polled.reading.value, known.value, *least_change):
             return
