@@ -98,9 +98,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._keeper = asyncio.create_task(self._keep_committing())
 
     def begin_anew(self) -> None:
-        """The topic is another one, to be read as a whole; what was committed was of the old one."""
+        """The topic is another one, read as a whole; what was committed was of the old one."""
         self._anew_ns = time.time_ns()
-        self._given_up = {number: Progress(0) for number in self._given_up}
+        for number in self._given_up:
+            self._given_up[number] = Progress(0)
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         """Called by aiokafka, which gives no records meanwhile; the group waits for the end."""
