@@ -64,6 +64,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._partitions: frozenset[int] = frozenset()
         self._assigned = asyncio.Event()
         self._committing = asyncio.Lock()
+        self._anew_ns = 0
         self._keeper: asyncio.Task[None] | None = None
         self.error: Exception | None = None
         """Why it cannot go on: `RetryableError` or `FatalError`."""
@@ -100,8 +101,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
     def begin_anew(self) -> None:
         """The topic is another one, read as a whole; what was committed was of the old one."""
         self._anew_ns = time.time_ns()
-        for number in self._given_up:
-            self._given_up[number] = Progress(0)
+        for number in self.given_up:
+            self.given_up[number] = Progress(0)
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         """Called by aiokafka, which gives no records meanwhile; the group waits for the end."""
