@@ -1,8 +1,8 @@
 """An exchange from a Tango attribute that counts up to a sink that takes its time, as a program.
 
-`slow_exchange.py DEVICE OVERFLOW BUFFER_SIZE SECONDS_A_RECORD` prints a line of JSON with its
-memory and its balance twice a second. A line on standard input makes it wait until nothing more
-comes, end, and print `{"report": ...}`.
+`slow_exchange.py DEVICE OVERFLOW BUFFER_SIZE SECONDS_A_RECORD QUIET_S` prints a line of JSON with
+its memory and its balance twice a second. A line on standard input makes it wait until nothing
+more comes for QUIET_S, end, and print `{"report": ...}`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from queueconnector_core.record import Batch
 from queueconnector_tango.descriptors import TangoSubscriptionSourceDescriptor
 
 SAMPLE_S = 0.5
-QUIET_S = 2.0
 
 
 class SlowSink:
@@ -62,7 +61,10 @@ def resident_kb() -> int:
 class Program:
     """The exchange, and what is told of it."""
 
-    def __init__(self, device: str, overflow: str, buffer_size: str, seconds: str) -> None:
+    def __init__(
+        self, device: str, overflow: str, buffer_size: str, seconds: str, quiet: str
+    ) -> None:
+        self._quiet_s = float(quiet)
         registry = discover().registry
         self._gaps = GapLedger()
         descriptor = TangoSubscriptionSourceDescriptor(
@@ -119,7 +121,7 @@ class Program:
         counted, before = self._exchange.statistics, -1
         while counted.in_flight or before != counted.received:
             before = counted.received
-            await asyncio.sleep(QUIET_S)
+            await asyncio.sleep(self._quiet_s)
 
 
 if __name__ == "__main__":

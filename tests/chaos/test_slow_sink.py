@@ -38,9 +38,9 @@ def _same(lines: list[dict[str, Any]]) -> bool:
 class SlowExchange:
     """A process with one exchange of a given policy."""
 
-    def __init__(self, device: str, policy: str, folder: Path) -> None:
+    def __init__(self, device: str, policy: str, folder: Path, quiet_s: float) -> None:
         script = str(Path(__file__).with_name("slow_exchange.py"))
-        arguments = [device, policy, str(BUFFER_SIZE), str(SECONDS_A_RECORD)]
+        arguments = [device, policy, str(BUFFER_SIZE), str(SECONDS_A_RECORD), str(quiet_s)]
         self.process = ManagedProcess(
             policy,
             [sys.executable, script, *arguments],
@@ -129,7 +129,9 @@ def flow(
     ramp: Ramp, folder: Path, pushed: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, tuple[float, float]]]:
     """Let so many values flow through one exchange of each policy: reports, and memory in kB."""
-    exchanges = {policy: SlowExchange(ramp.trl(), policy, folder) for policy in POLICIES}
+    # A window of TCP that was shut for long takes its time to open again.
+    quiet_s = 2.0 if pushed <= RATE * SHORT_S else 20.0
+    exchanges = {name: SlowExchange(ramp.trl(), name, folder, quiet_s) for name in POLICIES}
     try:
         for exchange in exchanges.values():
             exchange.await_subscription()

@@ -29,10 +29,10 @@ from queueconnector_tango._proxy import (
     refuse_enum,
 )
 from queueconnector_tango.descriptors import TangoSubscriptionSourceDescriptor, event_type
-from queueconnector_tango.doubt import Watch
 from queueconnector_tango.reading import Scribe
 from queueconnector_tango.repeats import Repeats
 from queueconnector_tango.vigil import Vigil, Vigils
+from queueconnector_tango.watch import Watch
 
 __all__ = ("TangoSubscriptionSource", "FIRST_EVENT_TIMEOUT_S")
 

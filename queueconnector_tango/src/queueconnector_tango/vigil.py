@@ -20,7 +20,7 @@ from queueconnector_tango._lookout import (
     in_vigil_thread,
     take_up,
 )
-from queueconnector_tango.doubt import MOMENT_S, Watch
+from queueconnector_tango.watch import QUIET_S, Watch
 
 __all__ = ("Vigil", "Vigils", "READ_BACK_S")
 
@@ -246,7 +246,7 @@ class Vigil:
         ]
         if not changed:
             return
-        await asyncio.sleep(MOMENT_S)
+        await asyncio.sleep(QUIET_S)
         await self._count([watch for watch, _ in changed])
         for watch, answer in changed:
             if watch.differs(answer):

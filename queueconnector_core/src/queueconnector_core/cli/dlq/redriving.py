@@ -78,14 +78,7 @@ def redrive(
     def command() -> int:
         registry = discover().registry
         place = Place.of(letters, registry)
-        if (config is None) == (to is None):
-            raise ConfigError.at("", "give one of --config and --to")
-        if config is not None:
-            router = exchange_router(
-                _text(config, "--config"), exchange, registry, forced=bool(only)
-            )
-        else:
-            router = sink_router(to or "", registry)
+        router = _router(config, exchange, to, registry, forced=bool(only))
         run = _Redrive(
             router, place.redriven(redriven), only, _repair(value_file, only), again, outage_limit_s
         )
@@ -94,11 +87,18 @@ def redrive(
     return told(command)
 
 
-def _text(path: Path, option: str) -> str:
+def _router(
+    config: Path | None, exchange: str | None, to: str | None, registry: Registry, *, forced: bool
+) -> Router:
+    if (config is None) == (to is None):
+        raise ConfigError.at("", "give one of --config and --to")
+    if config is None:
+        return sink_router(to or "", registry)
     try:
-        return path.read_text("utf-8")
+        text = config.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError.at(option, f"cannot read {path}: {error}") from None
+        raise ConfigError.at("--config", f"cannot read {config}: {error}") from None
+    return exchange_router(text, exchange, registry, forced=forced)
 
 
 def _repair(path: Path | None, only: Sequence[int]) -> bytes | None:

@@ -1,0 +1,379 @@
+"""One attribute under watch: is its stream of events whole, and if not, what was lost?"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+
+from queueconnector_core.gaps import Gap, GapLedger, GapReason
+from queueconnector_tango._lookout import Polled, counter_key
+from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
+from queueconnector_tango.doubt import Doubt, Missed
+from queueconnector_tango.rate import Rate
+from queueconnector_tango.repeats import is_news, is_within
+from queueconnector_tango.tally import Loss, Tally
+
+__all__ = ("Watch", "MOMENT_S", "QUIET_S")
+
+logger = logging.getLogger(__name__)
+
+MOMENT_S: Final = 0.3
+"""An event that is on its way when its value is read has arrived after so long."""
+
+QUIET_S: Final = 1.0
+"""ZeroMQ passes a subscription on in the background, which takes 20 ms, on a busy machine half a
+second: an attribute without events is read for so long before its silence is believed."""
+
+MISSED_S: Final = 1.0
+"""What is missed within so long of the last time is the same gap."""
+
+COUNTED_S: Final = 300.0
+"""A server counts no events of an attribute for which nobody has confirmed a subscription for ten
+minutes."""
+
+COUNTING_S: Final = 5.0
+"""So long after events were missed a quiet moment is waited for, in which to count them exactly."""
+
+NOTHING: Final = Loss(0, is_exact=True)
+
+
+class Watch:
+    """What is known of one subscription, and of the gap in it, if there is one.
+
+    `arrived` and `trouble` are called in threads of Tango, everything else in the event loop.
+    `deliver` is given the values that no event told, in order, with `polled` or `history`.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        ledger: GapLedger,
+        deliver: Callable[[Polled, str], None],
+        *,
+        exchange: str,
+        polls: bool,
+        heartbeat_s: float,
+        poll_s: float,
+    ) -> None:
+        self.subscription = subscription
+        self.polls = polls
+        """Whether reading the attribute gives what its events tell."""
+        self.heartbeat_s = heartbeat_s
+        self.poll_s = poll_s
+        self.heard_at = 0.0
+        """When anything but an error came last."""
+        self.key = ""
+        """What Tango's counters call its events; empty until the first one."""
+        self.tally = Tally()
+        self.wake: Callable[[], None] = lambda: None
+        """Called in any thread when something must be looked at soon."""
+        self.is_held_up: Callable[[], bool] = lambda: False
+        """Whether Tango's thread waits for an exchange, so that events are late."""
+        self._ledger = ledger
+        self._deliver = deliver
+        self._exchange = exchange
+        self._began = time.monotonic()
+        self._began_ns = time.time_ns()
+        self._arrived_at = 0.0
+        self._latest: Any = None
+        self._rate = Rate(self._began)
+        self._troubles: deque[Outage] = deque(maxlen=100)
+        self._missed: Missed | None = None
+        self._doubt: Doubt | None = None
+        self._is_unproven = True
+        self._first: Any = None
+        self._first_news: Reading | None = None
+        self._compares = polls
+        self._suspected_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The attribute, with its device."""
+        return self.subscription.name
+
+    # In threads of Tango.
+
+    def arrived(self, event: Any) -> None:
+        """An event with a value, or with quality INVALID."""
+        if not self.key:
+            self.key = counter_key(f"{event.attr_name}.{event.event}")
+        self._latest = event
+        now = time.monotonic()
+        if not is_initial(event):
+            self.tally.came += 1
+            self._first = self._first or event
+            self._arrived_at = now
+        self.heard_at = now
+
+    def trouble(self, outage: Outage) -> None:
+        """An event that tells an error."""
+        if outage.missed:
+            if self._missed is None:
+                self._missed = Missed(self._last_ns(), self._arrived_at)
+            self._missed.latest = time.monotonic()
+        elif not outage.unsubscribed:
+            # The device pushed an error as an event.
+            self.tally.came += 1
+        self._troubles.append(outage)
+        if self._doubt is None:
+            self.wake()
+
+    # In the event loop.
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether events may be missing now."""
+        return self._doubt is not None
+
+    @property
+    def must_be_read(self) -> bool:
+        """Whether the value is to be read now, as events are not proven."""
+        return self.polls and (self._doubt is not None or self._is_unproven)
+
+    @property
+    def must_be_renewed(self) -> bool:
+        """Whether the subscription is to be made anew."""
+        return self._doubt is not None and self._doubt.renewal
+
+    @property
+    def must_be_counted(self) -> bool:
+        """Whether the counters are needed to know what was lost."""
+        if self._doubt is not None:
+            return self._doubt.renewed_at is not None and self._doubt.is_countable
+        return self._missed is not None and time.monotonic() > self._missed.latest + MISSED_S
+
+    @property
+    def may_be_counted(self) -> bool:
+        """Whether the counters should be compared, to know later what was lost."""
+        return bool(self.key) and not self.tally.is_exact
+
+    @property
+    def known(self) -> Reading | None:
+        """The latest value that was delivered."""
+        latest = self._latest
+        return latest if latest is None or isinstance(latest, Reading) else _value_of(latest)
+
+    def is_quiet(self, since: float) -> bool:
+        """Whether no event came since, although all seemed well."""
+        return self._compares and self._doubt is None and 0 < self.heard_at < since
+
+    def take_troubles(self) -> bool:
+        """Begin to doubt what errors told; True: the whole connection for events is broken."""
+        broken = False
+        while self._troubles:
+            outage = self._troubles.popleft()
+            if outage.missed:
+                continue
+            broken = broken or outage.disconnected
+            self.doubt(GapReason.EVENT_TIMEOUT, outage.text, renewal=outage.unsubscribed)
+        if self._doubt is None:
+            self._rate.note(time.monotonic(), self.tally.came)
+        return broken
+
+    def doubt(
+        self, reason: GapReason, text: str, *, renewal: bool = False, is_countable: bool = True
+    ) -> None:
+        """Events may be missing from now on, because of `text`."""
+        doubt = self._doubt
+        if doubt is None:
+            gap = self._ledger.open(self.name, reason, self._last_ns(), text)
+            last = max(self._arrived_at, self._rate.noted_at)
+            doubt = self._doubt = Doubt(
+                gap, time.monotonic(), last, self._per_second(), False, True
+            )
+            logger.warning("%s: %s: no events: %s", self._exchange, self.name, text)
+        elif reason is GapReason.DEVICE_AWAY and doubt.gap.gap.reason is not reason:
+            doubt.gap.gap = attrs.evolve(doubt.gap.gap, reason=reason, text=text)
+        if not is_countable:
+            doubt.is_countable = False
+            self.tally.forget()
+        if renewal or not self.heard_at:
+            doubt.renewal, doubt.renewed_at = True, None
+
+    def renewed(self, refused: str) -> None:
+        """The subscription was made anew, or was not, for a reason."""
+        if self._doubt is not None and not refused:
+            self._doubt.renewal = False
+            self._doubt.renewed_at = time.monotonic()
+
+    def polled(self, answer: Polled | str, asked: float) -> None:
+        """The attribute was read at `asked`; what no event told is delivered, oldest first.
+
+        A text says why it could not be read.
+        """
+        if isinstance(answer, str):
+            self._is_unproven = False
+            return
+        if self._doubt is None and self._is_unproven:
+            self._prove(answer, asked)
+            return
+        is_news = not self._is_flowing and self._tell_all(answer)
+        if self._doubt is not None:
+            self._doubt.read_at = asked
+            if is_news and self._doubt.news_at is None:
+                self._doubt.news_at = asked
+
+    def _prove(self, answer: Polled, asked: float) -> None:
+        """See whether the first events came; those that are on their way are waited for."""
+        if self._first is not None:
+            self._is_unproven = False
+            news, first = self._first_news, _value_of(self._first)
+            if news is not None and news.timestamp_ns < first.timestamp_ns:
+                text = "the first events after the subscription did not come"
+                self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
+        elif asked > self._began + QUIET_S:
+            self._is_unproven = False
+            if self._tell(answer, "polled"):
+                text = "no event came after the subscription, and the value has changed"
+                self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+        elif self._first_news is None and self.differs(answer):
+            self._first_news = answer.reading
+
+    @property
+    def _is_flowing(self) -> bool:
+        """Whether events come now: then those that are on their way may tell what was read."""
+        return time.monotonic() < self._arrived_at + MOMENT_S or self.is_held_up()
+
+    def _tell_all(self, answer: Polled) -> bool:
+        if self._doubt is not None:
+            for reading in answer.history:
+                self._tell(Polled(reading, answer.form), "history")
+        return self._tell(answer, "polled")
+
+    def _tell(self, polled: Polled, kind: str) -> bool:
+        known = self.known
+        if known is not None and not is_news(polled.reading, known):
+            return False
+        self._latest = polled.reading
+        if self._doubt is not None:
+            self._doubt.polled += known is not None
+        self._deliver(polled, kind)
+        return True
+
+    def settle(self) -> None:
+        """Draw the conclusions: the gap ends, or the subscription must be renewed."""
+        doubt = self._doubt
+        if doubt is None:
+            self._settle_missed()
+        elif doubt.renewal:
+            return
+        elif doubt.renewed_at is not None:
+            last = doubt.read_at if self.polls else time.monotonic()
+            if self._arrived_at > doubt.renewed_at or last > doubt.renewed_at + QUIET_S:
+                loss = self._counted(doubt)
+                waited = time.monotonic() > doubt.renewed_at + COUNTING_S
+                if loss is None or loss.is_exact or waited:
+                    self._close(doubt, loss or doubt.estimate())
+        elif self._arrived_at > doubt.began:
+            # Tango itself looks at the numbers of events, and says so when one is missing.
+            loss = NOTHING if self._missed is None else self._counted(doubt)
+            self._close(doubt, loss or doubt.estimate())
+        elif doubt.news_at is not None:
+            doubt.renewal = time.monotonic() > doubt.news_at + MOMENT_S
+        elif not self.polls or doubt.read_at:
+            # The same process as before, and nothing has changed: the numbers of events go on.
+            self._close(doubt, NOTHING)
+
+    def _counted(self, doubt: Doubt) -> Loss | None:
+        """What the counters say, less what was read instead; None: they do not tell."""
+        if not doubt.is_countable or time.monotonic() - doubt.began > COUNTED_S:
+            return None
+        loss = self.tally.loss()
+        if loss is None:
+            return None
+        return attrs.evolve(loss, records=max(loss.records - doubt.polled, 0))
+
+    def end(self) -> None:
+        """Nothing is watched any more; a gap that goes on is told as it is."""
+        if self._doubt is not None:
+            text = f"{self._doubt.gap.gap.text}; it went on when the exchange stopped"
+            loss = self._doubt.estimate()
+            self._doubt.gap.close(records=None if loss is None else loss.records, text=text)
+            self._doubt = None
+
+    def _settle_missed(self) -> None:
+        missed = self._missed
+        if missed is None:
+            self.tally.learn()
+            return
+        now = time.monotonic()
+        if now < missed.latest + MISSED_S or self._arrived_at < missed.latest:
+            return
+        loss = self.tally.loss()
+        if loss is not None and not loss.is_exact and now < missed.latest + COUNTING_S:
+            return
+        if loss is None and (rate := self._per_second()) is not None:
+            loss = Loss(max(round(rate * (missed.latest - missed.began)), 1), False)
+        self._missed = None
+        self.tally.accept()
+        self._enter(GapReason.EVENTS_MISSED, missed.from_ns, loss, "Tango's buffers were full")
+
+    def _enter(self, reason: GapReason, from_ns: int, loss: Loss | None, text: str) -> None:
+        if loss == NOTHING:
+            return
+        records, is_exact = (None, False) if loss is None else (loss.records, loss.is_exact)
+        gap = Gap(self.name, reason, from_ns, time.time_ns(), records, is_exact, text)
+        self._ledger.add(gap)
+        count = "some" if records is None else records
+        logger.warning("%s: %s: %s events were lost: %s", self._exchange, self.name, count, text)
+
+    def _close(self, doubt: Doubt, loss: Loss | None) -> None:
+        text = doubt.gap.gap.text
+        if doubt.polled:
+            text += f"; {doubt.polled} values were read meanwhile"
+        records, is_exact = (None, False) if loss is None else (loss.records, loss.is_exact)
+        doubt.gap.close(records=records, is_exact=is_exact, text=text)
+        now = time.monotonic()
+        away_s = now - doubt.began
+        logger.warning("%s: %s: events again after %.1f s", self._exchange, self.name, away_s)
+        self.tally.accept()
+        self._doubt = self._missed = None
+        self._is_unproven = False
+        self._rate.begin(now, self.tally.came)
+
+    def _per_second(self) -> float | None:
+        return self._rate.per_second(self._arrived_at, self.tally.came)
+
+    def _last_ns(self) -> int:
+        known = self.known
+        return self._began_ns if known is None else known.timestamp_ns
+
+    # Read-back of an attribute that is quiet in good health.
+
+    def differs(self, polled: Polled) -> bool:
+        """Whether a reading tells a change that should have been an event."""
+        known = self.known
+        if known is None or self._doubt is not None or self._is_flowing:
+            return False
+        return is_news(polled.reading, known)
+
+    def suspect(self, polled: Polled, least_change: tuple[float, float]) -> None:
+        """It differs still, a moment later, and the counters were looked at."""
+        known = self.known
+        loss = self.tally.loss()
+        if known is None:
+            return
+        if loss is not None and loss.is_exact and loss.records:
+            self.tally.accept()
+            self._missed = None
+            text = "found by reading, after the last event"
+            self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
+            self._tell(polled, "polled")
+        elif is_within(polled.reading.value, known.value, *least_change):
+            return
+        elif self._suspected_at is not None and self._arrived_at < self._suspected_at:
+            self._compares = False
+            logger.info("%s: %s changes without events", self._exchange, self.name)
+        else:
+            self._suspected_at = time.monotonic()
+            text = "its value changed without an event"
+            self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+
+
+def _value_of(event: Any) -> Reading:
+    return read_value(event.attr_value)
