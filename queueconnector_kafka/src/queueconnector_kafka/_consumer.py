@@ -265,6 +265,7 @@ class Consumer:
         self._continuity.made_anew(max(map(self._whole_ns, self.positions), default=None))
         fresh = {number: Progress(0) for number in self.positions}
         if self._group is not None:
+            self._group.begin_anew()
             self.positions.update(fresh)
             self._seek(fresh)
             return

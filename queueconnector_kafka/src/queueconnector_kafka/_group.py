@@ -64,6 +64,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._partitions: frozenset[int] = frozenset()
         self._assigned = asyncio.Event()
         self._committing = asyncio.Lock()
+        self._anew_ns = 0
         self._keeper: asyncio.Task[None] | None = None
         self.error: Exception | None = None
         """Why it cannot go on: `RetryableError` or `FatalError`."""
@@ -96,6 +97,12 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         if self.error is not None:
             raise self.error
         self._keeper = asyncio.create_task(self._keep_committing())
+
+    def begin_anew(self) -> None:
+        """The topic is another one, read as a whole; what was committed was of the old one."""
+        self._anew_ns = time.time_ns()
+        for number in self.given_up:
+            self.given_up[number] = Progress(0)
 
     async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
         """Called by aiokafka, which gives no records meanwhile; the group waits for the end."""
@@ -131,12 +138,13 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         before = self.given_up
         # One request for all; aiokafka's own method makes one for each.
         coordinator = self._aiokafka._coordinator  # noqa: SLF001
-        committed = await coordinator.fetch_committed_offsets(list(assigned))
+        found = await coordinator.fetch_committed_offsets(list(assigned))
+        committed = {p: at for p, at in found.items() if self._is_of_this_topic(at.metadata)}
         fresh = [
             place for place in assigned if place not in committed and place.partition not in before
         ]
-        old = [place for place in fresh if place.partition in self._partitions]
-        # A partition that was made since we joined is read as a whole.
+        old = [p for p in fresh if p.partition in self._partitions and not self._anew_ns]
+        # What was made since we joined, a partition or the topic, is read as a whole.
         begin = dict.fromkeys(fresh, 0)
         begin |= await starting_offsets(self._aiokafka, old, self._options.start)
         for place in assigned:
@@ -151,6 +159,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._aiokafka.seek(place, progress.position)
             self._positions[place.partition] = progress
         self.given_up = {}
+
+    def _is_of_this_topic(self, committed: str) -> bool:
+        """Whether a commit with that time in it is not from before the topic was made anew."""
+        return not self._anew_ns or (time_of(committed) or 0) >= self._anew_ns
 
     async def _keep_committing(self) -> None:
         while True:
@@ -173,6 +185,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             }
             if not due:
                 return
+            progresses = dict(self._positions)
             # The time tells a later reader until when nothing was missing.
             topic, now = self._options.topic, time_text(time.time_ns())
             offsets = {TopicPartition(topic, n): (offset, now) for n, offset in due.items()}
@@ -183,8 +196,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 self._not_committed(error)
                 return
             for number, offset in due.items():
-                if number in self._positions:
-                    self._positions[number].committed = offset
+                # Of a topic that was made anew meanwhile nothing is committed yet.
+                progresses[number].committed = offset
 
     def _not_committed(self, error: Exception) -> None:
         self._fail(error, "cannot commit", only=FatalError)
