@@ -83,7 +83,7 @@ class Reader:
     @property
     def values(self) -> list[Any]:
         """The values that were read."""
-        return [record.value for record in self.records]
+        return [value for batch in self.batches for value in batch.values]
 
     @property
     def failures(self) -> list[str]:

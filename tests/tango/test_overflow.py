@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -47,14 +48,14 @@ def options(device: Ticking, overflow: str) -> dict[str, Any]:
 
 
 async def overflowed(source: Any, device: Ticking) -> tuple[list[Batch], int]:
-    """Read while the sink takes long over the first batch, in which all is pushed."""
+    """Read while the sink takes long over the first batch, in which all is pushed and arrives."""
     batches: list[Batch] = []
     most_waiting = 0
     await source.start()
     stream = source.read()
     batches.append(await anext(stream))
     pushing = asyncio.create_task(asyncio.to_thread(device.proxy().Burst, PUSHED))
-    while not pushing.done():
+    while not pushing.done() or source._watch.tally.came < PUSHED:
         await asyncio.sleep(0.01)
         most_waiting = max(most_waiting, len(source._buffer))
     last = device.proxy().array[0]
@@ -144,9 +145,10 @@ async def test_the_last_record_of_an_overflow_is_not_before_its_gap(
 
 
 async def _some(source: Source, count: int) -> Any:
-    async for batch in source.read():
-        for value in batch.values:
-            yield value
-        count -= len(batch)
-        if count <= 0:
-            return
+    async with aclosing(cast(AsyncGenerator[Batch], source.read())) as batches:
+        async for batch in batches:
+            for value in batch.values:
+                yield value
+            count -= len(batch)
+            if count <= 0:
+                return

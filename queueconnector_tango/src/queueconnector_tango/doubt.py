@@ -6,13 +6,15 @@ All times but those in nanoseconds are of the monotonic clock, in seconds.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import attrs
 
 from queueconnector_core.gaps import OpenGap
+from queueconnector_tango._proxy import Reading
 from queueconnector_tango.tally import Loss
 
-__all__ = ("Doubt", "Missed")
+__all__ = ("Doubt", "Missed", "Proof")
 
 
 @attrs.define
@@ -41,6 +43,26 @@ class Doubt:
             return None
         expected = round(self.rate * (time.monotonic() - self.last_arrival))
         return Loss(max(expected - self.polled, 0), False)
+
+    def close(self, loss: Loss | None) -> None:
+        """The stream is whole again, after so many events that did not come; None: unknown."""
+        text = self.gap.gap.text
+        if self.polled:
+            text += f"; {self.polled} values were read meanwhile"
+        records, is_exact = (None, False) if loss is None else (loss.records, loss.is_exact)
+        self.gap.close(records=records, is_exact=is_exact, text=text)
+
+
+@attrs.define
+class Proof:
+    """No event has come yet: the attribute is read until one does, but no longer than that."""
+
+    since: float
+    within_s: float
+    first: Any = None
+    """The first event."""
+    news: Reading | None = None
+    """What was read before it, and should have been an event."""
 
 
 @attrs.define

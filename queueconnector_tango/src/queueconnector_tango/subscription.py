@@ -138,6 +138,7 @@ class TangoSubscriptionSource:
         if options.heartbeat_s:
             self._vigil = Vigils.here().add(self._watch)
         await self._first_event(subscription)
+        self._watch.ready_ns = time.time_ns()
 
     async def _first_event(self, subscription: Subscription) -> None:
         try:
@@ -153,25 +154,26 @@ class TangoSubscriptionSource:
         Raises `FatalError` for an attribute of type DevEnum, and after an overflow with `fail`.
         """
         buffer = self._buffer
-        while buffer is not None:
-            await buffer.filled.wait()
-            closed = buffer.closed
-            taken = buffer.take(BATCH)
-            batch = self._batch(taken.items, taken.dropped)
-            self._enter_overflow(taken.episode)
-            if batch.source_records:
-                yield batch
-            if buffer.has_failed and not len(buffer):
-                self._end_overflow()
-                raise FatalError(
-                    f"{self._scribe.name}: the buffer of {self._descriptor.buffer_size} events was "
-                    "full, and overflow is fail; the exchange is slower than the device"
-                )
-            if taken.items:
-                await asyncio.sleep(0 if closed else COALESCING_S)
-            elif closed:
-                self._end_overflow()
-                return
+        try:
+            while buffer is not None:
+                await buffer.filled.wait()
+                closed = buffer.closed
+                taken = buffer.take(BATCH)
+                batch = self._batch(taken.items, taken.dropped)
+                self._enter_overflow(taken.episode)
+                if batch.source_records:
+                    yield batch
+                if buffer.has_failed and not len(buffer):
+                    raise FatalError(
+                        f"{self._scribe.name}: the buffer of {self._descriptor.buffer_size} events "
+                        "was full, and overflow is fail; the exchange is slower than the device"
+                    )
+                if taken.items:
+                    await asyncio.sleep(0 if closed else COALESCING_S)
+                elif closed:
+                    return
+        finally:
+            self._end_overflow()
 
     async def stop(self) -> None:
         """Unsubscribe; `read` ends after what has been received."""

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 READ_BACK_S: Final = 10.0
 """An attribute of which no event came for so long is read, to see whether it is silent or deaf."""
 
+COUNT_S: Final = 1.0
+"""So often events are counted until it is known how the server's count compares."""
+
 GRACE_S: Final = 0.05
 """What was read is delivered so much later: events of the same values come first."""
 
@@ -216,8 +219,7 @@ class Vigil:
     async def _settle(self) -> None:
         now = time.monotonic()
         if any(watch.must_be_counted for watch in self.watches) or (
-            now - self._counted_at > READ_BACK_S
-            and any(watch.may_be_counted for watch in self.watches)
+            now - self._counted_at > COUNT_S and any(watch.may_be_counted for watch in self.watches)
         ):
             self._counted_at = now
             await self._count(self.watches)

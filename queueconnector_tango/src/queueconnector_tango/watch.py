@@ -13,7 +13,7 @@ import attrs
 from queueconnector_core.gaps import Gap, GapLedger, GapReason
 from queueconnector_tango._lookout import Polled, counter_key
 from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
-from queueconnector_tango.doubt import Doubt, Missed
+from queueconnector_tango.doubt import Doubt, Missed, Proof
 from queueconnector_tango.rate import Rate
 from queueconnector_tango.repeats import is_news, is_within
 from queueconnector_tango.tally import Loss, Tally
@@ -38,6 +38,9 @@ minutes."""
 
 COUNTING_S: Final = 5.0
 """So long after events were missed a quiet moment is waited for, in which to count them exactly."""
+
+RECONNECTING_S: Final = 12.0
+"""Tango itself looks after its connections every ten seconds."""
 
 NOTHING: Final = Loss(0, is_exact=True)
 
@@ -65,6 +68,9 @@ class Watch:
         """Whether reading the attribute gives what its events tell."""
         self.heartbeat_s = heartbeat_s
         self.poll_s = poll_s
+        self.ready_ns: int | None = None
+        """When the source was ready, in nanoseconds since the Unix epoch: from then on an event
+        that does not come is missing."""
         self.heard_at = 0.0
         """When anything but an error came last."""
         self.key = ""
@@ -85,9 +91,7 @@ class Watch:
         self._troubles: deque[Outage] = deque(maxlen=100)
         self._missed: Missed | None = None
         self._doubt: Doubt | None = None
-        self._is_unproven = True
-        self._first: Any = None
-        self._first_news: Reading | None = None
+        self._proof: Proof | None = Proof(self._began, QUIET_S)
         self._compares = polls
         self._suspected_at: float | None = None
 
@@ -106,7 +110,8 @@ class Watch:
         now = time.monotonic()
         if not is_initial(event):
             self.tally.came += 1
-            self._first = self._first or event
+            if self._proof is not None and self._proof.first is None:
+                self._proof.first = event
             self._arrived_at = now
         self.heard_at = now
 
@@ -133,7 +138,7 @@ class Watch:
     @property
     def must_be_read(self) -> bool:
         """Whether the value is to be read now, as events are not proven."""
-        return self.polls and (self._doubt is not None or self._is_unproven)
+        return self.polls and (self._doubt is not None or self._proof is not None)
 
     @property
     def must_be_renewed(self) -> bool:
@@ -212,10 +217,10 @@ class Watch:
         A text says why it could not be read.
         """
         if isinstance(answer, str):
-            self._is_unproven = False
+            self._proof = None
             return
-        if self._doubt is None and self._is_unproven:
-            self._prove(answer, asked)
+        if self._doubt is None and self._proof is not None:
+            self._prove(self._proof, answer, asked)
             return
         is_news = not self._is_flowing and self._tell_all(answer)
         if self._doubt is not None:
@@ -223,21 +228,22 @@ class Watch:
             if is_news and self._doubt.news_at is None:
                 self._doubt.news_at = asked
 
-    def _prove(self, answer: Polled, asked: float) -> None:
+    def _prove(self, proof: Proof, answer: Polled, asked: float) -> None:
         """See whether the first events came; those that are on their way are waited for."""
-        if self._first is not None:
-            self._is_unproven = False
-            news, first = self._first_news, _value_of(self._first)
-            if news is not None and news.timestamp_ns < first.timestamp_ns:
+        if proof.first is not None:
+            self._proof = None
+            if proof.news and proof.news.timestamp_ns < _value_of(proof.first).timestamp_ns:
                 text = "the first events after the subscription did not come"
                 self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
-        elif asked > self._began + QUIET_S:
-            self._is_unproven = False
+        elif asked > proof.since + QUIET_S:
+            if asked > proof.since + proof.within_s:
+                self._proof = None
             if self._tell(answer, "polled"):
+                self._proof = None
                 text = "no event came after the subscription, and the value has changed"
                 self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
-        elif self._first_news is None and self.differs(answer):
-            self._first_news = answer.reading
+        elif self.ready_ns is not None and proof.news is None and self.differs(answer):
+            proof.news = answer.reading if answer.reading.timestamp_ns > self.ready_ns else None
 
     @property
     def _is_flowing(self) -> bool:
@@ -328,17 +334,15 @@ class Watch:
         logger.warning("%s: %s: %s events were lost: %s", self._exchange, self.name, count, text)
 
     def _close(self, doubt: Doubt, loss: Loss | None) -> None:
-        text = doubt.gap.gap.text
-        if doubt.polled:
-            text += f"; {doubt.polled} values were read meanwhile"
-        records, is_exact = (None, False) if loss is None else (loss.records, loss.is_exact)
-        doubt.gap.close(records=records, is_exact=is_exact, text=text)
+        doubt.close(loss)
         now = time.monotonic()
         away_s = now - doubt.began
         logger.warning("%s: %s: events again after %.1f s", self._exchange, self.name, away_s)
         self.tally.accept()
-        self._doubt = self._missed = None
-        self._is_unproven = False
+        self._doubt = self._missed = self._proof = None
+        if doubt.renewed_at is not None and self._arrived_at < doubt.renewed_at:
+            # Tango may be about to connect anew by itself, too.
+            self._proof = Proof(now, RECONNECTING_S)
         self._rate.begin(now, self.tally.came)
 
     def _per_second(self) -> float | None:
