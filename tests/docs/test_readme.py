@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -83,3 +86,31 @@ async def test_the_plugin_prints(registry: Registry, capsys: pytest.CaptureFixtu
         await connector.settled()
 
     assert capsys.readouterr().out == "Hello\nworld!\n"
+
+
+def test_what_was_lost_is_told_as_it_says(tmp_path: Path) -> None:
+    (commands,) = [text for text in blocks("sh") if "dlq list" in text]
+    small = {"type": "FileSink", "path": str(tmp_path / "values.jsonl"), "max_bytes": 1}
+    letters = {"type": "FileSink", "path": str(tmp_path / "letters.jsonl")}
+    exchange = {
+        "dtype": "int64",
+        "source": {"type": "InMemorySource", "data": [1, 2]},
+        "sink": small,
+        "errors": {"action": "dead_letter", "dead_letters": letters},
+    }
+    (tmp_path / "configuration.json").write_text(json.dumps({"exchanges": [exchange]}))
+    here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    run = subprocess.run(
+        ["bash", "-euc", commands],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": here},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "dead_lettered=2" in run.stderr
+    assert "sink" in run.stdout
