@@ -9,7 +9,7 @@ READY := .venv/.ready
 PROJECTS := $(wildcard pyproject.toml queueconnector_*/pyproject.toml devservices/pyproject.toml examples/*/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint audit types test isolation docs reference model fuzz chaos bench demo dist constraints clean
+.PHONY: help setup lint audit types test isolation docs reference model fuzz slow chaos bench demo dist constraints clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ audit: $(READY) ## known vulnerabilities of the pinned versions (needs the publi
 types: $(READY) ## strict types for Python 3.11 to 3.14
 	$(NOX) types
 
-test: $(READY) ## all tests, against real Kafka and Tango services
+test: $(READY) ## all tests but the slow ones, against real Kafka and Tango services
 	$(NOX) tests -- $(ARGS)
 
 isolation: $(READY) ## the wheels alone, in clean environments outside the checkout
@@ -51,6 +51,9 @@ model: $(READY) ## 200 random sequences on the real device against the table of 
 
 fuzz: $(READY) ## hostile messages and configurations, for ten minutes (ARGS="--minutes 1")
 	$(NOX) fuzz -- $(ARGS)
+
+slow: $(READY) ## the tests that take minutes: outages of brokers, slow sinks, a soak, a container
+	$(NOX) slow -- $(ARGS)
 
 chaos: $(READY) ## kills, slow sinks and a soak, for two hours (ARGS="-k soak --soak-minutes 10")
 	$(NOX) chaos -- $(ARGS)

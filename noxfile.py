@@ -22,6 +22,13 @@ nox.options.sessions = ["lint", "types", "tests"]
 RUNS_WHAT_IT_READS = "S102,S301,S302,S307,S506,S701"
 """Rules of ruff about exec, pickle, marshal, eval, YAML and templates: nothing is excused."""
 
+SLOW = (
+    *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
+    *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
+    "tests/docs/test_container.py",
+)
+"""Tests that take minutes together; in CI they have a step of their own."""
+
 SHIPPED = [str(product / "src") for product in products()]
 
 PYTHON_VERSIONS = ("3.11", "3.12", "3.13", "3.14")
@@ -71,7 +78,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests; the services they need are fetched first, so that no test waits for a download.
+    """All tests but the slow ones; the services they need are fetched first, so that no test waits for a download.
 
     Those that compare speeds run alone; of the others, which mostly wait, two run at a time.
     """
@@ -81,7 +88,8 @@ def tests(session: nox.Session) -> None:
         return
     session.run(tool("pytest"), "tests/bench")
     parallel = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
-    session.run(tool("pytest"), *parallel, "--ignore=tests/bench", "--durations=25")
+    elsewhere = [f"--ignore={path}" for path in ("tests/bench", *SLOW)]
+    session.run(tool("pytest"), *parallel, *elsewhere, "--durations=25")
 
 
 @nox.session
@@ -123,8 +131,15 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def slow(session: nox.Session) -> None:
+    """Those of the tests that take minutes: outages of brokers, slow sinks, a soak, a container."""
+    session.run(tool("python"), "-m", "devservices.provision")
+    session.run(tool("pytest"), *SLOW, *session.posargs)
+
+
+@nox.session
 def chaos(session: nox.Session) -> None:
-    """Kills, slow sinks and a soak, for two hours; the short forms are among the tests."""
+    """Kills, outages, slow sinks and a soak, for two hours; short forms are among the tests."""
     session.run(tool("python"), "-m", "devservices.provision")
     for_long = ("-o", "faulthandler_timeout=0", "--chaos")
     session.run(tool("pytest"), "tests/chaos", *for_long, *session.posargs)

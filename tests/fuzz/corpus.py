@@ -118,6 +118,18 @@ CONFIGURATIONS: Final[list[bytes]] = [
                 },
             ],
         ),
+        _exchange(
+            {"type": "FileSource", "path": "in.jsonl", "checkpoint": "in.done"},
+            {"type": "FileSink", "path": "out.jsonl", "max_bytes": 100},
+            dtype="float64",
+            errors={
+                "action": "dead_letter",
+                "retries": 2,
+                "dead_letters": {"type": "FileSink", "path": "letters.jsonl"},
+            },
+            gaps={"type": "InMemorySink", "key": "gaps"},
+            health_limit_s=2.5,
+        ),
         _exchange(_TANGO_IN, [_MEMORY, _LOCAL], dtype="DevDouble", shape=[2, 3]),
         {"exchanges": {"a": [], "b": _exchange(_TANGO_IN, _MEMORY, dtype="int")["exchanges"]}},
         _exchange(

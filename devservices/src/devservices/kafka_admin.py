@@ -143,16 +143,25 @@ class KafkaAdmin:
 
     def offsets(self, topic: str, partition: int = 0) -> tuple[int, int]:
         """Return the offset of the first record, and the one after the last."""
-        from confluent_kafka import TopicPartition
+        from confluent_kafka import KafkaError, KafkaException, TopicPartition
         from confluent_kafka.admin import OffsetSpec
 
         place = TopicPartition(topic, partition)
         specs: Any = OffsetSpec  # its methods have no types
-        first, end = (
-            _done(self._client.list_offsets({place: spec})).offset
-            for spec in (specs.earliest(), specs.latest())
-        )
-        return first, end
+
+        def ask(spec: Any) -> tuple[int] | None:
+            try:
+                return (_done(self._client.list_offsets({place: spec})).offset,)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise
+                return None  # Not every broker knows a new topic at once.
+
+        def offset(spec: Any) -> int:
+            found: tuple[int] = wait_until(lambda: ask(spec), CHANGE_TIMEOUT_S, f"topic {topic!r}")
+            return found[0]
+
+        return offset(specs.earliest()), offset(specs.latest())
 
     def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
         """Delete the records of a partition up to an offset, which itself stays."""

@@ -25,8 +25,8 @@ __all__ = ("Progress",)
 REFRESH_S = 0.25
 
 COUNTS = (
-    *("received", "delivered", "dropped", "dead lettered"),
-    *("gaps", "in flight", "per second"),
+    *("received", "delivered", "dropped", "letters"),
+    *("gaps", "in flight", "per s"),
 )
 
 
@@ -103,7 +103,7 @@ class Progress:
         table = new_table("exchange", "state")
         for column in COUNTS:
             table.add_column(column, justify="right")
-        table.add_column("note")
+        table.add_column("")
         for group in self._connector.groups.values():
             for exchange in group.exchanges:
                 stats = exchange.statistics
