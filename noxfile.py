@@ -78,7 +78,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but the slow ones; the services they need are fetched first, so that no test waits for a download.
+    """All tests but the slow ones; no test waits for the download of a service.
 
     Those that compare speeds run alone; of the others, which mostly wait, two run at a time.
     """

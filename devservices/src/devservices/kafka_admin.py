@@ -158,7 +158,8 @@ class KafkaAdmin:
                 return None  # Not every broker knows a new topic at once.
 
         def offset(spec: Any) -> int:
-            found: tuple[int] = wait_until(lambda: ask(spec), CHANGE_TIMEOUT_S, f"topic {topic!r}")
+            found = wait_until(lambda: ask(spec), CHANGE_TIMEOUT_S, f"topic {topic!r}")
+            assert found is not None
             return found[0]
 
         return offset(specs.earliest()), offset(specs.latest())
