@@ -149,18 +149,16 @@ class KafkaAdmin:
         place = TopicPartition(topic, partition)
         specs: Any = OffsetSpec  # its methods have no types
 
-        def ask(spec: Any) -> tuple[int] | None:
+        def ask(spec: Any) -> tuple[int, ...]:
             try:
                 return (_done(self._client.list_offsets({place: spec})).offset,)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     raise
-                return None  # Not every broker knows a new topic at once.
+                return ()  # Not every broker knows a new topic at once.
 
         def offset(spec: Any) -> int:
-            found = wait_until(lambda: ask(spec), CHANGE_TIMEOUT_S, f"topic {topic!r}")
-            assert found is not None
-            return found[0]
+            return wait_until(lambda: ask(spec), CHANGE_TIMEOUT_S, f"topic {topic!r}")[0]
 
         return offset(specs.earliest()), offset(specs.latest())
 
