@@ -26,6 +26,8 @@ def test_a_topic_has_three_replicas_and_as_many_partitions_as_wanted(cluster: Ka
     cluster.admin.add_partitions("spread", 3)
     assert cluster.admin.partitions("spread") == 3
     kcat.produce(cluster.bootstrap, "by-itself", b"first")
+    # The administrator may ask a node that has not heard of it yet.
+    wait_until(lambda: cluster.admin.partitions("by-itself"), 20, "the topic")
     assert sorted(cluster.admin.replicas("by-itself")) == [1, 2, 3]
 
 
