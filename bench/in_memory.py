@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 from bench.measure import Comparison, Measurement, check_equal, compare
-from queueconnector_core.connector import Connector
+from queueconnector_core.component import Services
 from queueconnector_core.discovery import discover
+from queueconnector_core.group import Group
+from queueconnector_core.plan import Surroundings, make_plan
+from queueconnector_core.structure import structure
 from queueconnector_memory import store
 
 __all__ = ("in_memory",)
@@ -61,16 +63,19 @@ async def _loop(values: list[str]) -> tuple[float, float]:
 
 
 async def _exchange(values: list[str]) -> tuple[float, float]:
-    connector = Connector(discover().registry)
+    registry, services = discover().registry, Services()
     exchange = {
         "dtype": "str",
         "source": {"type": "InMemorySource", "data": values},
         "sink": {"type": "InMemorySink", "key": KEY},
     }
-    await connector.configure(json.dumps({"exchanges": [exchange]}))
+    # As text it would be longer than a configuration may be.
+    document = structure({"exchanges": [exchange]}, registry)
+    plan = make_plan(document, registry, services, Surroundings())
+    group = Group("bench", [plan.groups["default"][0].build(registry, services)])
     start = time.perf_counter(), time.process_time()
-    await connector.start()
-    await connector.settled()
+    group.start()
+    await group.settled()
     spent = _since(start)
     check_equal([record.value for record in store.records(KEY)], values)
     store.reset(KEY)
