@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import uuid
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import numpy as np
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from devservices.kafka import KafkaBroker
+from devservices.process import wait_until
 from tests.chaos.ledger import KEYS, Lanes, key_of, number_in, value_of
 
 PARTITIONS = 5
@@ -187,7 +189,13 @@ class KafkaOutlet:
 
     def _ends(self) -> list[int]:
         places = [TopicPartition(self._topic, n) for n in range(PARTITIONS)]
-        return [self._consumer.get_watermark_offsets(place, timeout=20)[1] for place in places]
+        return [wait_until(partial(self._end, place), 20, "a leader")[0] for place in places]
+
+    def _end(self, place: TopicPartition) -> tuple[int, ...]:
+        try:
+            return (self._consumer.get_watermark_offsets(place, timeout=20)[1],)
+        except KafkaException:
+            return ()  # A topic that was made just now may have no leader yet.
 
     def count(self) -> int:
         return sum(self._ends())
