@@ -90,6 +90,7 @@ class Flow:
     def _is_complete(self) -> bool:
         """Whether nothing is missing; looked for once nothing more seems to come."""
         before, self._settled = self._settled, self._outlet.count()
+        # Two looks with time between them: nothing tells that the flow has ended.
         time.sleep(TICK_S * 10)
         return before == self._settled >= self.sent and self.balance().lost == 0
 
@@ -123,6 +124,7 @@ class Flow:
             after = min(self._goal, self._begun_with + self._due())
             self._feed.send(self.sent, after)
             self.sent = max(self.sent, after)
+            # The pace of feeding, and of the samples that bound the duplicates.
             time.sleep(TICK_S)
             self._samples.append((time.monotonic(), self._outlet.count()))
 

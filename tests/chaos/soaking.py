@@ -218,6 +218,7 @@ class Soak:
         for turn in itertools.count(1):
             if time.monotonic() > end_s:
                 return
+            # The load itself: a new configuration every few seconds.
             time.sleep(self._random.uniform(0.5, min(6.0, self._duration_s / 5)))
             self._configure(turn)
 

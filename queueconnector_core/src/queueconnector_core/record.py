@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 import attrs
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = (
     "TimestampOrigin",
     "Original",
     "Metadata",
+    "LazyMetadata",
     "Record",
     "Acknowledgement",
     "Batch",
@@ -113,6 +114,34 @@ class Metadata:
 
 
 NO_METADATA = Metadata()
+
+
+Known = TypeVar("Known")
+
+
+class LazyMetadata(Sequence[Metadata], Generic[Known]):
+    """The metadata of a batch, made by `make` of what is known of each record, when needed."""
+
+    __slots__ = ("_known", "_make")
+
+    def __init__(self, known: Sequence[Known], make: Callable[[Known], Metadata]) -> None:
+        self._known = known
+        self._make = make
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @overload
+    def __getitem__(self, index: int) -> Metadata: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazyMetadata[Known]: ...
+    def __getitem__(self, index: int | slice) -> Metadata | LazyMetadata[Known]:
+        if isinstance(index, slice):
+            return LazyMetadata(self._known[index], self._make)
+        return self._make(self._known[index])
+
+    def __iter__(self) -> Iterator[Metadata]:
+        return map(self._make, self._known)
 
 
 @attrs.frozen

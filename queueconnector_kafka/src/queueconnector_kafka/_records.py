@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, overload
+from collections.abc import Callable
+from typing import Any, Final
 
 from queueconnector_core.errors import RecordError
 from queueconnector_core.protocols import Decoder
@@ -11,7 +11,7 @@ from queueconnector_core.provenance import PREFIX, restored
 from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
 from queueconnector_kafka._client import KafkaRecord
 
-__all__ = ("LazyMetadata", "accepting_marks", "mark_null", "metadata_of", "position")
+__all__ = ("accepting_marks", "mark_null", "metadata_of", "position")
 
 _INVALID: Final = object()
 _IS_INVALID: Final = (PREFIX + "quality", Quality.INVALID.value.encode())
@@ -40,30 +40,6 @@ def accepting_marks(decode: Decoder) -> Callable[[Any], Value]:
 def position(record: KafkaRecord) -> str:
     """Where a record stands, such as `pointings[3]@1042`."""
     return f"{record.topic}[{record.partition}]@{record.offset}"
-
-
-class LazyMetadata(Sequence[Metadata]):
-    """The metadata of fetched records, made when somebody looks."""
-
-    __slots__ = ("_records",)
-
-    def __init__(self, records: Sequence[KafkaRecord]) -> None:
-        self._records = records
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @overload
-    def __getitem__(self, index: int) -> Metadata: ...
-    @overload
-    def __getitem__(self, index: slice) -> LazyMetadata: ...
-    def __getitem__(self, index: int | slice) -> Metadata | LazyMetadata:
-        if isinstance(index, slice):
-            return LazyMetadata(self._records[index])
-        return metadata_of(self._records[index])
-
-    def __iter__(self) -> Iterator[Metadata]:
-        return map(metadata_of, self._records)
 
 
 def metadata_of(record: KafkaRecord) -> Metadata:

@@ -9,7 +9,7 @@ from typing import Any
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RetryableError
-from queueconnector_core.record import Acknowledgement, Batch, Value
+from queueconnector_core.record import Acknowledgement, Batch, LazyMetadata, Value
 from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
 from queueconnector_kafka._client import KafkaRecord
@@ -17,7 +17,6 @@ from queueconnector_kafka._consumer import MAX_FETCH_RECORDS, Consumer
 from queueconnector_kafka._continuity import Interrupted
 from queueconnector_kafka._positions import Fetched
 from queueconnector_kafka._records import (
-    LazyMetadata,
     accepting_marks,
     mark_null,
     metadata_of,
@@ -128,10 +127,14 @@ class KafkaConsumerSource:
             raw, decode = [mark_null(record) for record in records], accepting_marks(decode)
         values, failures = apply(decode, raw)
         if not failures:
-            return Batch(values, LazyMetadata(records), acknowledgements=acknowledgements)
+            return Batch(
+                values, LazyMetadata(records, metadata_of), acknowledgements=acknowledgements
+            )
         told = [
             RecordError(f"{position(records[i])}: {error}", origins=(metadata_of(records[i]),))
             for i, error in failures.items()
         ]
         kept = [record for index, record in enumerate(records) if index not in failures]
-        return Batch(values, LazyMetadata(kept), told, acknowledgements=acknowledgements)
+        return Batch(
+            values, LazyMetadata(kept, metadata_of), told, acknowledgements=acknowledgements
+        )

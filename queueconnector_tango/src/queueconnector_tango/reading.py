@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, overload
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import attrs
 import numpy as np
@@ -16,7 +16,7 @@ from queueconnector_tango._lookout import Polled
 from queueconnector_tango._proxy import Form, Reading
 from queueconnector_tango.dtypes import StringEncoding, decode_text
 
-__all__ = ("value_reader", "Scribe", "Provenance", "LazyMetadata")
+__all__ = ("value_reader", "Scribe", "Provenance")
 
 
 def value_reader(spec: DataSpec, string_encoding: StringEncoding) -> Callable[[Any], Value]:
@@ -50,30 +50,6 @@ class Provenance(NamedTuple):
             event=self.kind,
             sequence=self.number,
         )
-
-
-class LazyMetadata(Sequence[Metadata]):
-    """The metadata of a batch, made when somebody looks."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self, known: Sequence[Provenance]) -> None:
-        self._known = known
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    @overload
-    def __getitem__(self, index: int) -> Metadata: ...
-    @overload
-    def __getitem__(self, index: slice) -> LazyMetadata: ...
-    def __getitem__(self, index: int | slice) -> Metadata | LazyMetadata:
-        if isinstance(index, slice):
-            return LazyMetadata(self._known[index])
-        return self._known[index].metadata()
-
-    def __iter__(self) -> Iterator[Metadata]:
-        return map(Provenance.metadata, self._known)
 
 
 class Scribe:

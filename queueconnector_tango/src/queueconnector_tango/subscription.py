@@ -16,7 +16,7 @@ from queueconnector_core.buffer import Buffer, Episode, Overflow
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import FatalError, RecordError
 from queueconnector_core.gaps import GapReason, OpenGap
-from queueconnector_core.record import Batch, Value
+from queueconnector_core.record import Batch, LazyMetadata, Value
 from queueconnector_tango._lookout import Polled
 from queueconnector_tango._proxy import (
     Event,
@@ -29,7 +29,7 @@ from queueconnector_tango._proxy import (
     refuse_enum,
 )
 from queueconnector_tango.descriptors import TangoSubscriptionSourceDescriptor, event_type
-from queueconnector_tango.reading import LazyMetadata, Provenance, Scribe
+from queueconnector_tango.reading import Provenance, Scribe
 from queueconnector_tango.repeats import Repeats
 from queueconnector_tango.vigil import Vigil, Vigils
 from queueconnector_tango.watch import Watch
@@ -270,7 +270,7 @@ class TangoSubscriptionSource:
             else:
                 values.append(value)
                 metadata.append(known)
-        return Batch(values, LazyMetadata(metadata), failures)
+        return Batch(values, LazyMetadata(metadata, Provenance.metadata), failures)
 
     def _opened(self, item: Event | _Told) -> tuple[Polled, str]:
         told = _origin_of(item)
