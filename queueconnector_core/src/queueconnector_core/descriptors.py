@@ -78,6 +78,10 @@ class SinkDescriptor(Descriptor):
         """What this sink needs for itself alone, such as the names of its attributes."""
         return ()
 
+    def members(self) -> Sequence[tuple[str, SinkDescriptor]]:
+        """The sinks inside it, each with its path; core checks them, and sees to their claims."""
+        return ()
+
     def for_dead_letters(self) -> SinkDescriptor:
         """This sink as the place of dead letters: key and headers of records must travel."""
         return self

@@ -276,6 +276,8 @@ class _Prover:
         plan = self._component(ComponentKind.SINK, path, sink, spec)
         if len(self.problems) == before:
             claims.extend(self._claims(path, sink, spec))
+        for place, member in sink.members():
+            self._sink(join_path(path, place), member, spec, claims)
         return plan
 
     def _claims(self, path: str, sink: SinkDescriptor, spec: DataSpec) -> Sequence[Claim]:

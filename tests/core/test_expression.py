@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from queueconnector_core.errors import ConfigError, RecordError
-from queueconnector_tango.paths import compile_path, holds, plain
+from queueconnector_core.expression import compile_expression, holds, plain
 
 ROWS = np.array(
     [("SKA001", "2024-08-01T18:50:23.5", [1.5, math.nan]), ("SKA002", "NaT", [3.0, -0.0])],
@@ -56,7 +56,7 @@ def test_rows_of_a_structured_array_are_objects_by_field_name() -> None:
     ],
 )
 def test_a_path_finds_a_part_of_it(path: str, found: Any) -> None:
-    np.testing.assert_equal(compile_path(path)(plain(ROWS)), found)
+    np.testing.assert_equal(compile_expression(path)(plain(ROWS)), found)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_path_finds_a_part_of_it(path: str, found: Any) -> None:
 )
 def test_what_would_fail_in_every_record_is_refused_at_once(path: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_path(path)
+        compile_expression(path)
     (problem,) = caught.value.problems
     assert problem.path == ""
     assert told in problem.message
@@ -97,7 +97,7 @@ def test_what_would_fail_in_every_record_is_refused_at_once(path: str, told: str
 )
 def test_what_fails_in_one_record_is_an_error_of_that_record(path: str, document: Any) -> None:
     with pytest.raises(RecordError):
-        compile_path(path)(document)
+        compile_expression(path)(document)
 
 
 @pytest.mark.parametrize("false", [None, False, "", [], {}])
