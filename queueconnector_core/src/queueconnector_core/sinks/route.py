@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -12,11 +13,10 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.condition import When, condition, holding
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import SinkDescriptor
-from queueconnector_core.errors import ConfigError, Problem, RecordError, RecordErrors
+from queueconnector_core.errors import ConfigError, Problem, RecordError, RecordErrors, RetryableError
 from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_core.sinks._members import built, impairments, stop_all
-from queueconnector_core.together import together
 
 __all__ = ("Route", "RouteSinkDescriptor", "RouteSink")
 
@@ -100,10 +100,16 @@ class RouteSink:
         self._unfinished: _Sorted | None = None
 
     async def start(self) -> None:
-        """Start all sinks; raises as they do. Those that have started are not started again."""
+        """Start all sinks; those that have started are not started again.
+
+        Raises as they do, when all have come to an end of their start: `RetryableError` last.
+        """
         self._unfinished = None
         waiting = [number for number in range(len(self._sinks)) if number not in self._started]
-        await together(lambda number=number: self._start(number) for number in waiting)  # type: ignore[misc]
+        results = await asyncio.gather(*map(self._start, waiting), return_exceptions=True)
+        errors = [result for result in results if result is not None]
+        if errors:
+            raise min(errors, key=lambda error: isinstance(error, RetryableError))
 
     async def write(self, batch: Batch) -> None:
         """Write the parts of the batch, sink by sink; raises as they do."""
