@@ -114,8 +114,8 @@ async def test_what_finds_no_partners_is_let_go_in_time(unmatched: str) -> None:
         await ended.wait()
 
     flow = Flow()
-    options = {"timeout_s": 0.05, "unmatched": unmatched}
-    output = made("JoinPipe", sources=SOURCES, key="record", **options).process(stream())
+    pipe = made("JoinPipe", sources=SOURCES, key="record", timeout_s=0.05, unmatched=unmatched)
+    output = pipe.process(stream())
     async with asyncio.timeout(10):
         flow.settle(await anext(output))
     await output.aclose()  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from tests.core.piping import FLOAT, OBJECT, cut, made, output, passed, through
 
 NUMBERS = ("bool", "int8", "int32", "int64", "uint8", "uint64", "float32", "float64", "complex128")
 ROWS = DataSpec.of([["id", "int32"], ["xy", "float64", [2]], ["name", "U4"]])
-SHAPES = ([], [3], [2, 2], [-1])
+SHAPES: tuple[list[int], ...] = ([], [3], [2, 2], [-1])
 
 
 @st.composite
@@ -136,9 +136,7 @@ async def test_the_ends_of_the_range_are_not(value: float, dtype: str) -> None:
 
 
 @given(columns(("int32", "float64", "bool")), st.floats(-5, 5), st.sampled_from(["all", "any"]))
-def test_limits_are_numpys_comparisons(
-    column: tuple[DataSpec, Any], limit: float, of: str
-) -> None:
+def test_limits_are_numpys_comparisons(column: tuple[DataSpec, Any], limit: float, of: str) -> None:
     spec, array = column
     flow = passed(
         made("FilterPipe", spec, when={"ge": limit, "ne": 1, "of": of}), Batch(values_in(array))
@@ -174,7 +172,9 @@ async def test_a_condition_that_fails_refuses_the_record() -> None:
 async def test_weights_of_what_is_left_out_are_kept_in_the_balance() -> None:
     flow = await through(
         made("FilterPipe", when={"gt": 1}),
-        Batch([1.0, 2.0, 0.0], weights=[5, 7, 11], failures=[RecordError("garbled", 3)], filtered=2),
+        Batch(
+            [1.0, 2.0, 0.0], weights=[5, 7, 11], failures=[RecordError("garbled", 3)], filtered=2
+        ),
     )
 
     (batch,) = flow.outputs

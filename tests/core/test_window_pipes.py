@@ -20,8 +20,8 @@ from tests.core.piping import FLOAT, OBJECT, Flow, at, cut, made, output, passed
 
 REDUCTIONS: dict[str, Callable[..., Any]] = {
     "mean": np.mean, "min": np.min, "max": np.max, "sum": np.sum, "median": np.median,
-    "std": np.std, "count": lambda a, axis: len(a), "first": lambda a, axis: a[0],
-    "last": lambda a, axis: a[-1],
+    "std": np.std, "count": lambda a, **_: len(a), "first": lambda a, **_: a[0],
+    "last": lambda a, **_: a[-1],
 }  # fmt: skip
 SIZES = st.lists(st.integers(0, 5), max_size=4)
 FLOATS = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan))
@@ -74,12 +74,9 @@ def test_windows_of_event_time_hold_what_belongs_to_them(
     known, lateness = records
     pipe = made("SlidingWindowPipe", reduce="sum", span_s=span, step_s=step, event_time=True,
                 lateness_s=lateness)  # fmt: skip
-    parts = cut(known, sizes)
-    batches = [
-        Batch([value for _, value in part.values], at(*(time for time, _ in part.values)))
-        for part in parts
-    ]
-    flow = passed(pipe, *batches)
+    times = iter(at(*(time for time, _ in known)))
+    parts = cut([value for _, value in known], sizes)
+    flow = passed(pipe, *(Batch(part.values, [next(times) for _ in part.values]) for part in parts))
 
     ends = range(step, 40 + span + step, step)
     windows = [[v for time, v in known if end - span <= time < end] for end in ends]
@@ -117,8 +114,8 @@ async def test_a_window_closes_by_itself(event_time: bool) -> None:
         yield Batch([1.0, 2.0], at(1.0, 1.0))
         await ended.wait()
 
-    options = {"span_s": 0.05, "event_time": event_time}
-    output = made("TumblingWindowPipe", reduce="sum", **options).process(stream())
+    pipe = made("TumblingWindowPipe", reduce="sum", span_s=0.05, event_time=event_time)
+    output = pipe.process(stream())
     began_s = asyncio.get_running_loop().time()
     async with asyncio.timeout(10):
         window = await anext(output)
@@ -173,9 +170,7 @@ async def test_failures_pass_at_once_and_invalid_values_are_left_out() -> None:
     pipe = made("TumblingWindowPipe", reduce="sum", count=10)
     known = [Metadata(), Metadata(quality=Quality.INVALID)]
 
-    flow = await through(
-        pipe, Batch([1.0, None], known, [RecordError("garbled", 3)]), Batch([2.0])
-    )
+    flow = await through(pipe, Batch([1.0, None], known, [RecordError("garbled", 3)]), Batch([2.0]))
 
     assert [len(batch) for batch in flow.outputs] == [0, 1]
     assert flow.values == [3.0]

@@ -21,11 +21,8 @@ from tests.docs.pages import ROOT
 PAGE = (ROOT / "docs/how-to/pipes.md").read_text("utf-8")
 EXAMPLES = re.findall(r"```json\n(.*?)```\n(?:\n```python\n(.*?)```)?", PAGE, re.DOTALL)
 REGISTRY = discover().registry
-OWN = [
-    component.name
-    for component in REGISTRY.walk()
-    if component.factory.__module__.startswith(("queueconnector_core.pipes", "queueconnector_core.sinks"))
-]  # fmt: skip
+CORE = ("queueconnector_core.pipes", "queueconnector_core.sinks")
+OWN = [found.name for found in REGISTRY.walk() if found.factory.__module__.startswith(CORE)]
 
 
 def planned(example: str) -> Plan:

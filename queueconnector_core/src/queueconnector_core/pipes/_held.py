@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import attrs
@@ -40,8 +41,8 @@ def held_of(batch: Batch, places: Sequence[int]) -> tuple[Batch | None, list[Hel
     origin = _Origin(batch.acknowledgements, len(batch))
     metadata: Iterable[Metadata | None] = batch.metadata or [None] * len(batch)
     weights = batch.weights or [1] * len(batch)
-    records = zip(places, batch.values, metadata, weights, strict=True)
-    return passing, [Held(*record, origin) for record in records]
+    records = map(Held, places, batch.values, metadata, weights, repeat(origin))
+    return passing, list(records)
 
 
 def made_of(value: Value, newest: Metadata | None, leaving: Sequence[Held]) -> Batch:
@@ -81,7 +82,7 @@ def left_out(leaving: Sequence[Held]) -> Batch:
 
 def _released(leaving: Sequence[Held]) -> Iterator[Acknowledgement]:
     """The acknowledgements of which nothing else is held."""
-    for held in leaving:
-        held.origin.left -= 1
-        if not held.origin.left:
-            yield from held.origin.acknowledgements
+    for *_, origin in leaving:
+        origin.left -= 1
+        if not origin.left:
+            yield from origin.acknowledgements

@@ -11,7 +11,7 @@ import asyncio
 import math
 from bisect import bisect_left, insort
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, le
 from typing import Final
 
 import attrs
@@ -192,10 +192,13 @@ class Windows:
         }
 
     def _hold(self, held: list[Held]) -> None:
-        for record in held:
-            if not self._held or self._held[-1].place <= record.place:
-                self._held.append(record)
-            else:
+        if not held:
+            return
+        in_order = not self._held or self._held[-1].place <= held[0].place
+        if in_order and all(map(le, places := [each.place for each in held], places[1:])):
+            self._held += held
+        else:
+            for record in held:
                 insort(self._held, record, key=_by_place)
 
     def _due(self, reached: float) -> Iterator[Batch]:

@@ -13,7 +13,13 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.condition import When, condition, holding
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import SinkDescriptor
-from queueconnector_core.errors import ConfigError, Problem, RecordError, RecordErrors, RetryableError
+from queueconnector_core.errors import (
+    ConfigError,
+    Problem,
+    RecordError,
+    RecordErrors,
+    RetryableError,
+)
 from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_core.sinks._members import built, impairments, stop_all
