@@ -123,11 +123,11 @@ def test_an_installed_plugin_is_loaded_beside_those_of_the_project(install: Inst
         ),
         (
             WRITTEN_FOR.format(version=2) + HOOK + "return 1 / 0",
-            "it was written for version 2 of the plugin API; found version 1: install a newer queue",
+            "for version 2 of the plugin API; found version 1: install a newer queueconnector-core",
         ),
         (
             WRITTEN_FOR.format(version=0) + HOOK + "return 1 / 0",
-            "it was written for version 0 of the plugin API; found version 1: install a newer rele",
+            "for version 0 of the plugin API; found version 1: install a newer release of the plugin",
         ),
         (WRITTEN_FOR.format(version="'1'") + HOOK + "return 1 / 0", "a whole number"),
         (WRITTEN_FOR.format(version=1) + GOOD.format(name="DefaultSource"), None),
