@@ -109,9 +109,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def reference(session: nox.Session) -> None:
-    """The JSON schema and the page of all components, written into the documentation."""
+    """The JSON schema and the pages of components and of their proof, written into the docs."""
     session.run(tool("python"), "tools/write_schema.py")
     session.run(tool("python"), "tools/write_components.py")
+    session.run(tool("python"), "-m", "tests.conformance")
 
 
 @nox.session
