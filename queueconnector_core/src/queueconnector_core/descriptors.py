@@ -118,6 +118,9 @@ class OneOrMany:
 class DtypeLiteral:
     """Marks the option that names a dtype."""
 
+    optional: bool = False
+    """Whether null is accepted as well."""
+
 
 @attrs.frozen
 class ErrorPolicyDescriptor:

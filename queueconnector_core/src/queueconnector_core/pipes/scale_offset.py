@@ -31,7 +31,7 @@ class ScaleOffsetPipeDescriptor(PipeDescriptor):
     offset: Annotated[float, Meta(description="What is added then, in the new unit.")] = 0.0
     dtype: Annotated[
         Any,
-        DtypeLiteral(),
+        DtypeLiteral(optional=True),
         Meta(
             description="The data type of the result, of numbers: it is rounded to integers (half "
             "to even), and a record that is out of range is refused. null: numpy's."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from queueconnector_core.sinks._reserve import Reserve
 from queueconnector_core.together import together
 
 __all__ = ("FallbackSinkDescriptor", "FallbackSink")
+
+logger = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -77,6 +80,8 @@ class FallbackSink:
             Reserve(f"{context.name}: {path}", built(member, context), descriptor.patience_s)
             for path, member in descriptor.members()
         ]
+        self._name = context.name
+        self._is_open = False
         self._unfinished: _Writing | None = None
         self.fallen_back = 0
         """So many records were accepted by another sink than the first, since `start`."""
@@ -87,6 +92,7 @@ class FallbackSink:
         Raises `RetryableError` while all are away, `FatalError` when all have given up.
         """
         self.fallen_back, self._unfinished = 0, None
+        self._is_open = True
         await together(sink.start for sink in self._sinks)
         if not any(sink.is_ready for sink in self._sinks):
             raise self._none_left()
@@ -94,8 +100,12 @@ class FallbackSink:
     async def write(self, batch: Batch) -> None:
         """Write to the first sink, and what that does not accept to the next, and so on.
 
-        Raises `RecordErrors` for what all of them refuse; else as `start`.
+        Raises `RecordErrors` for what all of them refuse; else as `start`. After `stop` it warns
+        and writes nothing.
         """
+        if not self._is_open:
+            logger.warning("%s: stopped, %d records not written", self._name, len(batch))
+            return
         work = self._unfinished
         if work is None or work.batch is not batch:
             work = self._unfinished = _Writing(batch, list(range(len(batch))))
@@ -115,6 +125,7 @@ class FallbackSink:
 
     async def stop(self) -> None:
         """Stop all sinks, and the attempts to start those that are away."""
+        self._is_open = False
         for sink in self._sinks:
             await sink.give_up()
         await stop_all(reserve.sink for reserve in self._sinks)
