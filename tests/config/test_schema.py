@@ -180,6 +180,7 @@ def test_a_component_is_a_closed_object_chosen_by_its_names() -> None:
         ),
         ("parts", {"type": "array", "items": PART, "maxItems": 2, "default": []}),
         ("kind", {"$ref": "#/$defs/dtype", "default": "str"}),
+        ("other", {"anyOf": [{"$ref": "#/$defs/dtype"}, {"type": "null"}], "default": None}),
         ("inner", {"anyOf": [{"$ref": "#/$defs/source"}, {"type": "null"}], "default": None}),
     ],
 )

@@ -15,7 +15,8 @@ from queueconnector_core.protocols import Pipe
 from queueconnector_core.record import Batch
 from queueconnector_core.report import statistics_report
 from queueconnector_core.status import _exchange as status_line
-from tests.core.doubles import RecordingSink, ScriptedSource, run_alone
+from queueconnector_core.testing.doubles import RecordingSink, ScriptedSource
+from tests.core.doubles import run_alone
 from tests.core.piping import FLOAT, described, made
 
 CHAIN: dict[str, list[dict[str, Any]]] = {

@@ -19,8 +19,9 @@ from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_core.sinks.fallback import FallbackSink
 from queueconnector_core.sinks.route import RouteSink
+from queueconnector_core.testing.doubles import RecordingSink, ScriptedSource, until
 from tests.core.components import AttributeHost, Made, component_types, services_of
-from tests.core.doubles import RecordingSink, ScriptedSource, other_tasks, until
+from tests.core.doubles import other_tasks
 
 AWAY = RetryableError("the far end is away", retry_after_s=0.001)
 
