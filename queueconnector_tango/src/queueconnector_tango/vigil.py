@@ -245,20 +245,21 @@ class Vigil:
         self._read_back_at = now
         silent = [watch for watch in self.watches if watch.is_silent(now - READ_BACK_S)]
         await self._count(silent)
-        for watch in silent:
-            watch.audit()
         quiet = [watch for watch in silent if watch.compares]
         answers = await self._read(quiet, with_history=False)
-        changed = [
-            (watch, answer)
+        changed = {
+            watch: answer
             for watch, answer in answers
             if isinstance(answer, Polled) and watch.differs(answer)
-        ]
+        }
+        for watch in silent:
+            if watch not in changed:
+                watch.audit()
         if not changed:
             return
         await asyncio.sleep(QUIET_S)
-        await self._count([watch for watch, _ in changed])
-        for watch, answer in changed:
+        await self._count(tuple(changed))
+        for watch, answer in changed.items():
             if watch.differs(answer):
                 name = watch.subscription.attribute_name
                 watch.suspect(answer, await in_vigil_thread(self._lookout.least_change, name))

@@ -30,16 +30,6 @@ QUIET_S: Final = 1.0
 """ZeroMQ passes a subscription on in the background, which takes 20 ms, on a busy machine half a
 second: an attribute without events is read for so long before its silence is believed."""
 
-MISSED_S: Final = 1.0
-"""What is missed within so long of the last time is the same gap."""
-
-COUNTED_S: Final = 300.0
-"""A server counts no events of an attribute for which nobody has confirmed a subscription for ten
-minutes."""
-
-COUNTING_S: Final = 5.0
-"""So long the number of an event is waited for, or a quiet moment, to count what was missed."""
-
 RECONNECTING_S: Final = 12.0
 """Tango itself looks after its connections every ten seconds."""
 
@@ -156,11 +146,10 @@ class Watch:
     def must_be_counted(self) -> bool:
         """Whether the counters are needed to know what was lost."""
         if self._doubt is not None:
-            is_renewed = self._doubt.renewed_at is not None and self._doubt.is_countable
-            return is_renewed and self.tally.is_due
-        missed = self._missed
-        is_over = missed is not None and time.monotonic() > missed.latest + MISSED_S
-        return is_over and self.tally.is_due
+            is_wanted = self._doubt.renewed_at is not None and self._doubt.is_countable
+        else:
+            is_wanted = self._missed is not None and self._missed.is_over
+        return is_wanted and self.tally.is_due
 
     @property
     def may_be_counted(self) -> bool:
@@ -251,6 +240,8 @@ class Watch:
                 self._proof = None
             if self._tell(answer, "polled"):
                 self._proof = None
+                if self._changes_without_events():
+                    return
                 text = "no event came after the subscription, and the value has changed"
                 self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
         elif self.ready_ns is not None and proof.news is None and self.differs(answer):
@@ -288,8 +279,7 @@ class Watch:
             last = doubt.read_at if self.polls else time.monotonic()
             if self._arrived_at > doubt.renewed_at or last > doubt.renewed_at + QUIET_S:
                 is_countable = doubt.is_countable and self.tally.is_known
-                waited = time.monotonic() > doubt.renewed_at + COUNTING_S
-                if self.tally.is_ready or waited or not is_countable:
+                if self.tally.is_ready or not is_countable or doubt.has_waited:
                     self._close(doubt, self._counted(doubt))
         elif self._arrived_at > doubt.began:
             # Tango itself looks at the numbers of events, and says so when one is missing.
@@ -303,10 +293,8 @@ class Watch:
     def _counted(self, doubt: Doubt) -> Loss | None:
         """What was lost less what was read instead, estimated if need be; None: nobody knows."""
         self._missed = None
-        if doubt.is_countable and time.monotonic() - doubt.began < COUNTED_S:
-            loss = self.tally.take()
-            if loss is not None:
-                return attrs.evolve(loss, records=max(loss.records - doubt.polled, 0))
+        if doubt.numbers_go_on and (loss := self.tally.take()) is not None:
+            return attrs.evolve(loss, records=max(loss.records - doubt.polled, 0))
         self.tally.accept()
         return doubt.estimate()
 
@@ -324,11 +312,7 @@ class Watch:
         missed = self._missed
         if missed is None:
             self.tally.learn()
-            return
-        now = time.monotonic()
-        if now < missed.latest + MISSED_S or self._arrived_at < missed.latest:
-            return
-        if self.tally.is_ready or now > missed.latest + COUNTING_S:
+        elif missed.is_over and (self.tally.is_ready or missed.has_waited):
             self._tell_missed(missed)
 
     def _tell_missed(self, missed: Missed) -> None:
@@ -336,8 +320,7 @@ class Watch:
         loss = self.tally.take()
         if loss is None:
             self.tally.accept()
-            if (rate := self._per_second()) is not None:
-                loss = Loss(max(round(rate * (missed.latest - missed.began)), 1), is_exact=False)
+            loss = missed.estimate(self._per_second())
         self._enter(GapReason.EVENTS_MISSED, missed.from_ns, loss, "Tango's buffers were full")
 
     def _enter(self, reason: GapReason, from_ns: int, loss: Loss | None, text: str) -> None:
@@ -376,32 +359,41 @@ class Watch:
             return False
         return is_news(polled.reading, known)
 
-    def audit(self) -> None:
-        """The counters were looked at in a silence: events that are lost now stay lost."""
+    def audit(self, polled: Polled | None = None) -> bool:
+        """The counters were looked at in a silence: events that are lost now stay lost.
+
+        The last of them was read instead, if it was `polled`. True: there are some.
+        """
         known = self.known
         loss = None if known is None else self.tally.take_tail()
-        if known is not None and loss is not None and loss.records:
-            self._missed = None
-            text = "dropped on their way, after the last event"
-            self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
+        if known is None or loss is None or not loss.records:
+            return False
+        self._missed = None
+        is_told = polled is not None and self._tell(polled, "polled")
+        text = "dropped on their way, after the last event"
+        loss = attrs.evolve(loss, records=loss.records - is_told)
+        self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
+        return True
 
     def suspect(self, polled: Polled, least_change: tuple[float, float]) -> None:
         """It differs still, a moment later, and the counters were looked at."""
-        known, lost = self.known, self._ledger.total
-        if known is None:
+        known = self.known
+        if known is None or self.audit(polled):
             return
-        self.audit()
-        if self._ledger.total > lost:
-            self._tell(polled, "polled")
-        elif is_within(polled.reading.value, known.value, *least_change):
+        is_small = is_within(polled.reading.value, known.value, *least_change)
+        if is_small or self._changes_without_events():
             return
-        elif self._suspected_at is not None and self._arrived_at < self._suspected_at:
-            self._compares = False
-            logger.info("%s: %s changes without events", self._exchange, self.name)
-        else:
-            self._suspected_at = time.monotonic()
-            text = "its value changed without an event"
-            self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+        self._suspected_at = time.monotonic()
+        text = "its value changed without an event"
+        self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+
+    def _changes_without_events(self) -> bool:
+        """Whether its value changed once more although no event came since it was doubted."""
+        if self._suspected_at is None or self._arrived_at >= self._suspected_at:
+            return False
+        self._compares = False
+        logger.info("%s: %s changes without events", self._exchange, self.name)
+        return True
 
 
 def _value_of(event: Any) -> Reading:
