@@ -40,7 +40,7 @@ async def main(device: str, is_released: Callable[[], bool], last: float) -> Non
                 await asyncio.sleep(0.05)
 
     reading = asyncio.create_task(read())
-    for _ in range(600):
+    for _ in range(1_200):
         await asyncio.sleep(0.05)
         if any(gap.to_ns for gap in source._gaps) and values[-1] >= last:
             break

@@ -15,7 +15,7 @@ import tango
 
 from tests.tango.ticking import Ticking
 
-PUSHED = 5_000
+PUSHED = 2_000
 Told = dict[str, Any]
 
 
@@ -61,7 +61,7 @@ async def test_the_ledger_counts_what_is_lost_beyond_the_high_water_marks(
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(90):
             assert await process.stdout.readline() == b"started\n"
             proxy = server.proxy()
             proxy.set_timeout_millis(20_000)
