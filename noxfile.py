@@ -111,7 +111,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def reference(session: nox.Session) -> None:
-    """The JSON schema, and the pages of components, public names and proof, for the docs."""
+    """The JSON schema, and the pages of components, their proof and public names."""
     for name in ("schema", "components", "api"):
         session.run(tool("python"), f"tools/write_{name}.py")
     session.run(tool("python"), "-m", "tests.conformance")

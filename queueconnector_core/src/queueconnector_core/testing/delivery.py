@@ -145,10 +145,9 @@ class DeliveryTests(SourceBase):
         source, batches, _ = await self.begun(harness, registry, 3 * most)
         await self.read_some(batches, 1)
         await asyncio.sleep(self.held_back_s)
-        reading = asyncio.create_task(self.rest_of(batches))
         await (source.drain() if isinstance(source, DrainableSource) else self.ended(source))
         async with asyncio.timeout(self.timeout_s):
-            held = sum(len(batch) for batch in await reading)
+            held = sum(len(batch) for batch in await self.rest_of(batches))
         await self.ended(source)
 
         assert held <= most, f"it held {held} records, more than max_held={most}"
