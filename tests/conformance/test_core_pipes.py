@@ -1,4 +1,4 @@
-"""Every pipe of core, and its descriptor, passes the kit."""
+"""The pipe library of core, and its descriptors, pass the kit."""
 
 from __future__ import annotations
 
@@ -10,17 +10,6 @@ from queueconnector_core.record import Batch, Metadata, Value
 from queueconnector_core.testing import Capabilities, DescriptorSuite, PipeSuite
 
 SOURCES = {"az": "*/azimuth", "el": "*/elevation"}
-
-
-class TestDefaultPipe(PipeSuite):
-    component = "DefaultPipe"
-    capabilities = Capabilities(max_held=1)
-
-
-class TestBufferWithTimePipe(PipeSuite):
-    component = "BufferWithTimePipe"
-    descriptor: ClassVar = {"timespan": 0.05, "max_records": 4}
-    capabilities = Capabilities(max_held=4, holds=True)
 
 
 class TestMapPipe(PipeSuite):
@@ -160,8 +149,6 @@ class PipeDescriptorSuite(DescriptorSuite):
 
 
 EXAMPLES: Mapping[str, Mapping[str, Any]] = {
-    "DefaultPipe": {},
-    "BufferWithTimePipe": {"timespan": 1.5},
     "MapPipe": {"expression": "a.b", "dtype": "float64", "shape": [2]},
     "FilterPipe": {"when": {"ge": 1, "of": "any"}},
     "SelectFieldPipe": {"field": "a"},
