@@ -51,10 +51,10 @@ def page_text() -> str:
             lines += [f"### {component.name}\n", *_facts(component)]
             lines += _described(definitions[component.name])
     lines.append("## Parts of options\n")
-    for name in (
-        *("RestartDescriptor", "SecurityOptions", "TangoAttributeDescriptor", "TimestampOptions"),
-    ):
-        lines += [f"### {name}\n", *_described(definitions[name])]
+    known = {"ExchangeDescriptor", *(component.name for component in registry.walk())}
+    for name in definitions:
+        if name not in known and name[0].isupper():
+            lines += [f"### {name}\n", *_described(definitions[name])]
     lines.append("## Encodings\n")
     for encoding, codec in CODECS:
         lines += [f"### {encoding}\n", f"{inspect.getdoc(codec)}\n"]
