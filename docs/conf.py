@@ -33,6 +33,6 @@ html_show_sphinx = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 html_additional_pages = {"index": "forward.html"}
-templates_path = ["_site"]
+templates_path = ["_templates"]
 
 copybutton_exclude = ".linenos, .gp, .go"

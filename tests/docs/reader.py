@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.docs.pages import Block
 
-TIMEOUT_S = 90
+TIMEOUT_S = 240
 
 BIN = Path(sys.executable).parent
 
@@ -78,8 +78,8 @@ class Reader:
         if text.rstrip().endswith("&"):
             awaiting = self._notes / "await_device.py"
             awaiting.write_text(AWAIT_DEVICE)
-            name, address = re.findall(r"-dlist (\S+) .*giop:tcp:(\S+)", text)[-1]
-            self._script.append(f"python '{awaiting}' 'tango://{address}/{name}#dbase=no'")
+            for name, address in re.findall(r"-dlist (\S+) .*giop:tcp:(\S+)", text):
+                self._script.append(f"python '{awaiting}' 'tango://{address}/{name}#dbase=no'")
 
     def _run(self) -> None:
         environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
@@ -93,6 +93,7 @@ class Reader:
             # What the reader has left running.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGTERM)
+            shell.wait()
         printed = {p.stem: p.read_text("utf-8") for p in sorted(self._notes.glob("*.out"))}
         assert code == 0, "\n".join(f"== {name}\n{text}" for name, text in printed.items())
 
