@@ -6,9 +6,8 @@ files are the same on the site and wherever else the Markdown is read.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +18,12 @@ release = tomllib.loads((ROOT / "queueconnector_core/pyproject.toml").read_text(
 extensions = ["myst_parser", "sphinx_copybutton"]
 
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "queueconnector_*/README.md", "examples/*/README.md", "CHANGELOG.md"]
+include_patterns = [
+    "docs/**.md",
+    "queueconnector_*/README.md",
+    "examples/*/README.md",
+    "CHANGELOG.md",
+]
 exclude_patterns = [".*", "build", "dist", "tests", "**/src", "**/tests", "**/__pycache__"]
 
 myst_heading_anchors = 4
@@ -30,6 +34,7 @@ html_title = "Queue Connector"
 html_static_path = ["_site"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 html_additional_pages = {"index": "forward.html"}

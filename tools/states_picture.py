@@ -83,8 +83,8 @@ orient="auto"><path d="M0 0L8 4L0 8z" fill="#7f8c99"/></marker></defs>"""
 def picture() -> str:
     """The picture, as the text of an SVG file."""
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        'aria-label="States of a group">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">',
+        "<title>States of a group</title>",
         STYLE,
         *_frame(),
     ]

@@ -11,7 +11,6 @@ import inspect
 import itertools
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import tango
@@ -38,17 +37,18 @@ TYPES: Final = {
 HEAD = """\
 # The device server
 
-Class and command `SDPQueueConnector`, one device for each server process. How it is deployed is told in
-[deploy with a Tango database](../how-to/deploy-tango-database.md), how it is operated in
+Class and command `SDPQueueConnector`, one device for each server process. How it is deployed is
+told in [deploy with a Tango database](../how-to/deploy-tango-database.md), how it is operated in
 [operate](../how-to/operate.md). This page is written from the code.
 """
 
 STATES_HEAD = """\
 ## States
 
-Each group of exchanges has a state of its own. The state of the device is FAULT if any group is in FAULT; else CLOSE
-or OPEN if any is on its way; else ON if any streams; else OFF if any is configured; else STANDBY. A
-command acts on each group whose state allows it, and is refused when none does.
+Each group of exchanges has a state of its own. The state of the device is FAULT if any group is
+in FAULT; else CLOSE or OPEN if any is on its way; else ON if any streams; else OFF if any is
+configured; else STANDBY. A command acts on each group whose state allows it, and is refused when
+none does.
 
 ![The states and the moves between them, as in the table below.](../pictures/states.svg)
 """
@@ -62,10 +62,10 @@ In *italics* what happens by itself; all others are commands.
 COMMANDS_HEAD = """\
 ## Commands
 
-A command returns after two seconds at the latest; what it began goes on, and shows in State and Status. A
-refused command changes nothing. It fails with the reason `QueueConnector_StateError` (the state does not allow
-it), `QueueConnector_ConfigError` (every problem of the configuration, with its place) or `QueueConnector_InternalError`
-(a defect; the log has more).
+A command returns after two seconds at the latest; what it began goes on, and shows in State and
+Status. A refused command changes nothing. It fails with the reason `QueueConnector_StateError`
+(the state does not allow it), `QueueConnector_ConfigError` (every problem of the configuration,
+with its place) or `QueueConnector_InternalError` (a defect; the log has more).
 
 Property `commands` hides some of them:
 """
@@ -73,8 +73,9 @@ Property `commands` hides some of them:
 ATTRIBUTES_HEAD = """\
 ## Attributes
 
-State, Status and these push change events. More attributes come with the configuration, by sinks such as
-[TangoLocalAttributeSink](components.md#tangolocalattributesink), and with property `attributes`.
+State, Status and these push change events. More attributes come with the configuration, by sinks
+such as [TangoLocalAttributeSink](components.md#tangolocalattributesink), and with property
+`attributes`.
 """
 
 

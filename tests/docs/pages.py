@@ -64,6 +64,7 @@ QUOTED = re.compile(r"\]\(([^)#\s]+)\):\n+$")
 class Block(NamedTuple):
     """A code block of a page."""
 
+    page: str
     language: str
     text: str
     line: int
@@ -103,7 +104,7 @@ def all_blocks(page: str) -> Iterator[Block]:
     text = (ROOT / page).read_text("utf-8")
     for found in FENCE.finditer(text):
         before = text[: found.start()]
-        yield Block(found[2].strip(), found[3], before.count("\n") + 1, before)
+        yield Block(page, found[2].strip(), found[3], before.count("\n") + 1, before)
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -117,22 +118,18 @@ def exception(block: Block) -> str:
     return next(reasons, "")
 
 
-def way(page: str, block: Block) -> str:
+def way(block: Block) -> str:
     """How a block is held against the world; empty: in no way."""
-    if page in ELSEWHERE:
-        return "by a test of its own"
-    if block.language.startswith("{"):
-        return "by building the site"
-    if exception(block):
-        return "by an exception"
-    if block.quoted:
-        return "quoted"
-    if block.is_configuration:
-        return "read"
-    if page in FOLLOWED and (block.is_typed or block.file or block.is_output):
-        return "followed"
-    if block.language == "python":
-        return "executed"
-    is_prose = block.language in {"", "text"} and not block.is_output
+    typed_text = block.language in {"", "text"} and not block.is_output
     has_commands = any(line.strip().startswith(COMMANDS) for line in block.text.splitlines())
-    return "for the eye" if is_prose and not has_commands else ""
+    ways = {
+        "by a test of its own": block.page in ELSEWHERE,
+        "by building the site": block.language.startswith("{"),
+        "by an exception": bool(exception(block)),
+        "quoted": bool(block.quoted),
+        "read": block.is_configuration,
+        "followed": block.page in FOLLOWED and (block.is_typed or block.file or block.is_output),
+        "executed": block.language == "python",
+        "by the eye": typed_text and not has_commands,
+    }
+    return next((way for way, holds in ways.items() if holds), "")

@@ -1,4 +1,4 @@
-"""Documents say what the code does, and their links lead somewhere."""
+"""Documents (docs/reference/api.md, ...) say what the code does; their links lead somewhere."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import pytest
 from queueconnector_core.component import Services
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.plan import read_plan
+from queueconnector_core.plan import Plan, read_plan
 from queueconnector_tango.host import AttributeHost
 from tests.docs.pages import ROOT
 
@@ -43,7 +43,7 @@ def test_a_form_is_answered_as_the_table_says(form: str, answer: str, words: str
     registry = discover().registry
 
     if answer == "accepted":
-        assert read_plan(document(form), registry, DEVICE)
+        assert isinstance(read_plan(document(form), registry, DEVICE), Plan)
     else:
         with pytest.raises(ConfigError, match=re.escape(words)):
             read_plan(document(form), registry, DEVICE)

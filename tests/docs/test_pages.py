@@ -37,10 +37,10 @@ KINDS: Final[Mapping[str, type[Descriptor]]] = {
 def held(wanted: str) -> list[object]:
     """The blocks of all pages that are held against the world in this way."""
     return [
-        pytest.param(page, block, id=f"{page}:{block.line}")
+        pytest.param(block, id=f"{page}:{block.line}")
         for page in PAGES
         for block in all_blocks(page)
-        if way(page, block) == wanted
+        if way(block) == wanted
     ]
 
 
@@ -52,7 +52,7 @@ def registry() -> Registry:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_block_is_left_out(page: str) -> None:
-    assert [block.line for block in all_blocks(page) if not way(page, block)] == []
+    assert [block.line for block in all_blocks(page) if not way(block)] == []
 
 
 @pytest.mark.parametrize(("page", "test"), ELSEWHERE.items())
@@ -66,8 +66,8 @@ def test_every_exception_is_needed() -> None:
     assert [start for start in NOT_HERE if not any(t.startswith(start) for t in texts)] == []
 
 
-@pytest.mark.parametrize(("page", "block"), held("read"))
-def test_what_is_configured_can_be_used(page: str, block: Block, registry: Registry) -> None:
+@pytest.mark.parametrize("block", held("read"))
+def test_what_is_configured_can_be_used(block: Block, registry: Registry) -> None:
     device = Services({AttributeHost: object()})
     document = json.loads(block.text)
 
@@ -78,16 +78,17 @@ def test_what_is_configured_can_be_used(page: str, block: Block, registry: Regis
         assert read_plan(block.text, registry, device).groups
     else:
         of_type = (base for end, base in KINDS.items() if document["type"].endswith(end))
-        assert structure_as(document, next(of_type, ConfigSourceDescriptor), registry)
+        base = next(of_type, ConfigSourceDescriptor)
+        assert isinstance(structure_as(document, base, registry), base)
 
 
-@pytest.mark.parametrize(("page", "block"), held("quoted"))
-def test_what_is_quoted_stands_there(page: str, block: Block) -> None:
-    file = (ROOT / page).parent / block.quoted
+@pytest.mark.parametrize("block", held("quoted"))
+def test_what_is_quoted_stands_there(block: Block) -> None:
+    file = (ROOT / block.page).parent / block.quoted
 
     assert block.text in file.read_text("utf-8")
 
 
-@pytest.mark.parametrize(("page", "block"), held("executed"))
-def test_python_runs(page: str, block: Block) -> None:
-    exec(compile(block.text, page, "exec"), {})  # noqa: S102 - our own pages
+@pytest.mark.parametrize("block", held("executed"))
+def test_python_runs(block: Block) -> None:
+    exec(compile(block.text, block.page, "exec"), {})  # noqa: S102 - our own pages

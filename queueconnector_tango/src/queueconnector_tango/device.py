@@ -87,7 +87,7 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         dtype=str,
         default_value="",
         doc="A local file that keeps the last value of each attribute, with time and quality, over "
-        "a crash: at most a second is lost; values over 1 MiB are not kept. Empty: nothing is kept.",
+        "a crash: at most a second is lost; values over 1 MiB are not kept. Empty: none is kept.",
     )
 
     def init_device(self) -> None:
