@@ -127,7 +127,7 @@ def test_an_installed_plugin_is_loaded_beside_those_of_the_project(install: Inst
         ),
         (
             WRITTEN_FOR.format(version=0) + HOOK + "return 1 / 0",
-            "for version 0 of the plugin API; found version 1: install a newer release of the plugin",
+            "for version 0 of the plugin API; found version 1: install a newer release of the",
         ),
         (WRITTEN_FOR.format(version="'1'") + HOOK + "return 1 / 0", "a whole number"),
         (WRITTEN_FOR.format(version=1) + GOOD.format(name="DefaultSource"), None),
