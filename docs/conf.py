@@ -39,5 +39,3 @@ html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 html_additional_pages = {"index": "forward.html"}
 templates_path = ["_templates"]
-
-copybutton_exclude = ".linenos, .gp, .go"
