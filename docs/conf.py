@@ -29,6 +29,9 @@ exclude_patterns = [".*", "build", "dist", "tests", "**/src", "**/tests", "**/__
 myst_heading_anchors = 4
 """Headings can be linked to as on code hosts, down to the fourth level."""
 
+smartquotes = False
+"""Quotes and double hyphens belong to JSON and to commands, also outside of code."""
+
 html_theme = "furo"
 html_title = "Queue Connector"
 html_static_path = ["_site"]
