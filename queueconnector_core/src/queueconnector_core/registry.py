@@ -85,6 +85,24 @@ class Registry:
             raise ConfigError.at("", self._renamed(kind, name) or self._unknown(kind, name))
         return found
 
+    def near(self, kind: ComponentKind, name: str) -> ComponentType | None:
+        """The type of that name, or that which it probably means: its former or nearest name."""
+        for component in self.walk(kind):
+            if name in component.former_names:
+                return component
+        if (kind, name) not in self.types and self._is_elsewhere(name):
+            return None
+        names = [known for of_kind, known in self.types if of_kind is kind]
+        bare = _DROPPED_WORDS.sub("", name)
+        for meant in (name, bare, *difflib.get_close_matches(name, names, n=1)):
+            if (kind, meant) in self.types:
+                return self.types[kind, meant]
+        return None
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether it is no mistake, but the name of something else, or not installed."""
+        return name in install_hints() or any(known == name for _, known in self.types)
+
     def of_descriptor(self, descriptor: type[Descriptor], kind: ComponentKind) -> ComponentType:
         """The type whose descriptor class this is; raises `ConfigError` when there is none."""
         for component in self.walk(kind):
