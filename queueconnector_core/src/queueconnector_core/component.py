@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.errors import FatalError, PluginError
+from queueconnector_core.errors import FatalError, PluginError, Problem
 from queueconnector_core.gaps import GapLedger
 
 if TYPE_CHECKING:
@@ -142,6 +142,11 @@ class ComponentType:
     """Names of it that are no longer accepted, each with what else is to be changed, if anything.
 
     A name that is still accepted is an alias."""
+    probe: Callable[[Any, Any], Awaitable[Iterable[Problem]]] | None = None
+    """`probe(descriptor, context)` asks the live far end whether what is configured is there.
+
+    It returns, or raises as `ConfigError`, each problem at the path of the option that is wrong; it
+    imports the transport itself, changes nothing at the far end, and may be cancelled."""
 
     def __attrs_post_init__(self) -> None:
         if self.kind is ComponentKind.CODEC:

@@ -41,6 +41,8 @@ class Descriptor:
 
     former_options: ClassVar[Mapping[str, str]] = {}
     """Options of older releases that are refused, each with the reason and the way out."""
+    example: ClassVar[Mapping[str, Any]] = {}
+    """dtype and shape of an exchange in which it works, where the usual ones do not."""
 
 
 class SourceDescriptor(Descriptor):

@@ -35,6 +35,10 @@ def example_of(hint: Any, name: str = "") -> Any:
         return get_args(hint)[0]
     if is_union(hint):
         return example_of(get_args(hint)[0], name)
+    return _plain(hint, name)
+
+
+def _plain(hint: Any, name: str) -> Any:
     if hint in COMPONENT_BASES or is_mapping(hint):
         return {}
     if is_sequence(hint):

@@ -31,7 +31,7 @@ from queueconnector_core.hints import COMPONENT_BASES, Option, is_annotated, opt
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import Hook, new_converter
 
-__all__ = ("POSSIBLE", "Unread", "elsewhere", "structure_leniently")
+__all__ = ("POSSIBLE", "Unread", "elsewhere", "is_apart", "structure_leniently")
 
 
 POSSIBLE: Final = [
@@ -138,6 +138,15 @@ def elsewhere(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem
             above = problem.path[: max(problem.path.rfind("."), 0)]
             places.add(_comparable(join_path(above, problem.meant)))
     return [problem for problem in found if places.isdisjoint(_above(_comparable(problem.path)))]
+
+
+def is_apart(path: str, others: Sequence[str]) -> bool:
+    """Whether a path is neither above nor below any other."""
+    above = set(_above(_comparable(path)))
+    return all(
+        _comparable(other) not in above and _comparable(path) not in _above(_comparable(other))
+        for other in others
+    )
 
 
 def _comparable(path: str) -> str:

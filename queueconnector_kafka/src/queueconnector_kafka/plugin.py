@@ -11,6 +11,7 @@ from queueconnector_core.component import (
     ComponentType,
     Guarantee,
 )
+from queueconnector_core.errors import Problem
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_kafka.descriptors import (
     KafkaConsumerSourceDescriptor,
@@ -38,6 +39,22 @@ def _sink(descriptor: KafkaProducerSinkDescriptor, context: BuildContext) -> Kaf
     return KafkaProducerSink(descriptor, context)
 
 
+async def _probe_source(
+    descriptor: KafkaConsumerSourceDescriptor, context: BuildContext
+) -> Iterable[Problem]:
+    from queueconnector_kafka.probe import probe_source
+
+    return await probe_source(descriptor, context)
+
+
+async def _probe_sink(
+    descriptor: KafkaProducerSinkDescriptor, context: BuildContext
+) -> Iterable[Problem]:
+    from queueconnector_kafka.probe import probe_sink
+
+    return await probe_sink(descriptor, context)
+
+
 @hookimpl
 def queueconnector_components() -> Iterable[ComponentType]:
     """The source and the sink of Kafka topics."""
@@ -48,6 +65,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
             _source,
             KafkaConsumerSourceDescriptor,
             guarantee=Guarantee.AT_MOST_ONCE,
+            probe=_probe_source,
         ),
         ComponentType(
             "KafkaProducerSink",
@@ -55,5 +73,6 @@ def queueconnector_components() -> Iterable[ComponentType]:
             _sink,
             KafkaProducerSinkDescriptor,
             guarantee=Guarantee.AT_LEAST_ONCE,
+            probe=_probe_sink,
         ),
     )

@@ -57,6 +57,7 @@ class FileSinkDescriptor(SinkDescriptor):
             description="The file; made where there is none, in a folder that exists. What is in "
             "it stays.",
             min_length=1,
+            examples=["kept.jsonl"],
         ),
     ]
     encoding: Encoding = None
@@ -87,7 +88,12 @@ class FileSourceDescriptor(SourceDescriptor):
     """Gives the records of a file that a FileSink, or a person, has written."""
 
     path: Annotated[
-        str, Meta(description="The file; waited for where there is none.", min_length=1)
+        str,
+        Meta(
+            description="The file; waited for where there is none.",
+            min_length=1,
+            examples=["records.jsonl"],
+        ),
     ]
     encoding: Encoding = None
     follow: Annotated[

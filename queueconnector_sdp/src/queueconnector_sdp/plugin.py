@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.config.protocol import ConfigContext
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_sdp.descriptors import EtcdConfigSourceDescriptor, SdpConfigSourceDescriptor
 
@@ -23,6 +23,14 @@ def _etcd(descriptor: EtcdConfigSourceDescriptor, context: ConfigContext) -> Etc
     from queueconnector_sdp.etcd_source import EtcdConfigSource
 
     return EtcdConfigSource(descriptor, context)
+
+
+async def _probe_etcd(
+    descriptor: EtcdConfigSourceDescriptor, context: ConfigContext
+) -> Iterable[Problem]:
+    from queueconnector_sdp.probe import probe_etcd
+
+    return await probe_etcd(descriptor, context)
 
 
 def _sdp(descriptor: SdpConfigSourceDescriptor, context: ConfigContext) -> SdpConfigSource:
@@ -49,6 +57,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
             _etcd,
             EtcdConfigSourceDescriptor,
             aliases=("etcd",),
+            probe=_probe_etcd,
         ),
         ComponentType(
             "SdpConfigSource",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from queueconnector_core.component import BuildContext, ComponentKind, ComponentType, Guarantee
+from queueconnector_core.errors import Problem
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_core.protocols import Sink, Source
 from queueconnector_tango import pointing
@@ -52,6 +53,22 @@ def _remote(descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContex
     return TangoRemoteAttributeSink(descriptor, context)
 
 
+async def _probe_subscription(
+    descriptor: TangoSubscriptionSourceDescriptor, context: BuildContext
+) -> Iterable[Problem]:
+    from queueconnector_tango.probe import probe_subscription
+
+    return await probe_subscription(descriptor, context)
+
+
+async def _probe_remote(
+    descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContext
+) -> Iterable[Problem]:
+    from queueconnector_tango.probe import probe_remote
+
+    return await probe_remote(descriptor, context)
+
+
 def _sink(
     name: str,
     factory: Any,
@@ -80,6 +97,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         _subscription,
         TangoSubscriptionSourceDescriptor,
         guarantee=Guarantee.AT_MOST_ONCE,
+        probe=_probe_subscription,
     )
     yield ComponentType(
         "TangoPointingSubscriptionSource",
@@ -87,6 +105,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         _pointing,
         TangoPointingSubscriptionSourceDescriptor,
         guarantee=Guarantee.AT_MOST_ONCE,
+        probe=_probe_subscription,
     )
     yield _sink(
         "TangoLocalAttributeSink",
@@ -100,6 +119,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         _remote,
         TangoRemoteAttributeSinkDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
+        probe=_probe_remote,
     )
     yield _sink(
         "TangoArrayScatterAttributeSink",
