@@ -80,6 +80,10 @@ class SinkDescriptor(Descriptor):
         """What this sink needs for itself alone, such as the names of its attributes."""
         return ()
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec | None:
+        """How it makes the octets that it writes; None: it writes values."""
+        return None
+
     def for_dead_letters(self) -> SinkDescriptor:
         """This sink as the place of dead letters: key and headers of records must travel."""
         return self

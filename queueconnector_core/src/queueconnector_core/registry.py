@@ -85,6 +85,21 @@ class Registry:
             raise ConfigError.at("", self._renamed(kind, name) or self._unknown(kind, name))
         return found
 
+    def formerly(self, kind: ComponentKind, name: str) -> ComponentType | None:
+        """The type that has another name now: an alias, or one that is no longer accepted."""
+        known = self.types.get((kind, name))
+        if known is not None:
+            return None if known.name == name else known
+        meant = self.near(kind, name)
+        bare = _DROPPED_WORDS.sub("", name)
+        if meant is not None and (name in meant.former_names or bare in self._names_of(meant)):
+            return meant
+        return None
+
+    @staticmethod
+    def _names_of(component: ComponentType) -> tuple[str, ...]:
+        return (component.name, *component.aliases)
+
     def near(self, kind: ComponentKind, name: str) -> ComponentType | None:
         """The type of that name, or that which it probably means: its former or nearest name."""
         for component in self.walk(kind):

@@ -297,6 +297,10 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         """Whether brokers recognise what is sent once more."""
         return self.acks == "all" if self.idempotence is None else self.idempotence
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)
+
     def for_dead_letters(self) -> KafkaProducerSinkDescriptor:
         """This sink as the place of dead letters: key and headers travel, under any label."""
         return attrs.evolve(self, headers="record", key="record", key_path=None, encoding=None)

@@ -78,6 +78,10 @@ class FileSinkDescriptor(SinkDescriptor):
         """The file: two writers would cut off each other's lines."""
         return [FileClaim(os.path.abspath(self.path), path="path")]  # noqa: PTH100 - resolves ..
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the values; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)
+
     def for_dead_letters(self) -> FileSinkDescriptor:
         """The same without an encoding: letters have labels of their own."""
         return attrs.evolve(self, encoding=None)

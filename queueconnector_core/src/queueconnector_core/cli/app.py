@@ -17,7 +17,7 @@ COMMANDS: Final = {
     "explain": ("explain:explain", "Explain a component type, an encoding, or the configuration."),
     "schema": ("schema:schema", "Print the JSON schema of a configuration."),
     "check": ("check:check", "Say everything that is wrong with configurations."),
-    "test": ("test:test", "Run the tests of a configuration."),
+    "test": ("trial:trial", "Run the tests of a configuration."),
     "graph": ("graph:graph", "Draw a configuration: sources, pipes, sinks and what flows."),
     "convert": ("convert:convert", "Bring a configuration of an older release up to date."),
     "run": ("run:run", "Run the exchanges of a configuration."),
