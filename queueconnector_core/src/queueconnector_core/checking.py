@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, Literal
 
 import attrs
@@ -11,12 +11,12 @@ import attrs
 from queueconnector_core.component import Services
 from queueconnector_core.errors import ConfigError, Problem, join_path
 from queueconnector_core.places import Place, Places, places_of
-from queueconnector_core.plan import Plan, examine
+from queueconnector_core.plan import Plan, Proof, examine
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json
 from queueconnector_core.walking import Part, component_objects
 
-__all__ = ("Finding", "Checked", "check_text", "every_service", "OLDER_DTYPES")
+__all__ = ("Finding", "Checked", "check_as", "check_text", "every_service", "OLDER_DTYPES")
 
 OLDER_DTYPES: Final = {"string": "str", "str_": "str", "object_": "object", "bool_": "bool"}
 """Words for dtypes that older configurations have and that are still understood."""
@@ -49,6 +49,10 @@ class Checked:
         """The findings for which the configuration would be refused."""
         return tuple(found for found in self.findings if found.severity == "error")
 
+    def path_of(self, path: str) -> str:
+        """A path as the text has it."""
+        return path if self.places is None else self.places.of(path)[0]
+
     def with_problems(self, problems: Iterable[Problem]) -> Checked:
         """The same with more errors, each found at its path."""
         more = _found(problems, self.places)
@@ -64,6 +68,31 @@ def check_text(text: str, registry: Registry) -> Checked:
     """Read and prove a text as a host would that has every service."""
     if not text.strip():
         return Checked(())
+
+    def examined(document: object) -> Proof:
+        return examine(document, registry, every_service(registry))
+
+    return _checked(text, examined, lambda document: older_words(document, registry))
+
+
+def check_as(text: str, read: Callable[[object], object]) -> Checked:
+    """Read a text as something else than a configuration; `read` raises `ConfigError`."""
+
+    def examined(document: object) -> Proof:
+        try:
+            read(document)
+        except ConfigError as error:
+            return Proof(Plan(), error.problems)
+        return Proof(Plan())
+
+    return _checked(text, examined, lambda _: ())
+
+
+def _checked(
+    text: str,
+    examined: Callable[[object], Proof],
+    older: Callable[[object], Iterable[Problem]],
+) -> Checked:
     try:
         document, places = _parsed(text)
     except json.JSONDecodeError as error:
@@ -75,9 +104,9 @@ def check_text(text: str, registry: Registry) -> Checked:
     for path, key, place in () if places is None else places.repeated():
         message = f"the key {key!r} stands twice in one object"
         findings.append(Finding(join_path(path, key), message, place))
-    proof = examine(document, registry, every_service(registry))
+    proof = examined(document)
     findings += _found(proof.problems, places)
-    findings += _found(older_words(document, registry), places, "warning")
+    findings += _found(older(document), places, "warning")
     return Checked(_sorted(findings), proof.plan, places)
 
 

@@ -31,7 +31,7 @@ from queueconnector_core.hints import COMPONENT_BASES, Option, is_annotated, opt
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import Hook, new_converter
 
-__all__ = ("POSSIBLE", "Unread", "elsewhere", "is_apart", "structure_leniently")
+__all__ = ("POSSIBLE", "Unread", "as_written", "elsewhere", "is_apart", "structure_leniently")
 
 
 POSSIBLE: Final = [
@@ -132,29 +132,41 @@ def _component_hook(kind: ComponentKind, registry: Registry, converter: Converte
 
 def elsewhere(found: Sequence[Problem], told: Sequence[Problem]) -> list[Problem]:
     """The problems that are found elsewhere than where one was told already, or below such."""
-    places = {_comparable(problem.path) for problem in told}
+    places = {problem.path for problem in told}
     for problem in told:
         if problem.meant:
             above = problem.path[: max(problem.path.rfind("."), 0)]
-            places.add(_comparable(join_path(above, problem.meant)))
-    return [problem for problem in found if places.isdisjoint(_above(_comparable(problem.path)))]
+            places.add(join_path(above, problem.meant))
+    return [problem for problem in found if places.isdisjoint(_above(problem.path))]
 
 
 def is_apart(path: str, others: Sequence[str]) -> bool:
     """Whether a path is neither above nor below any other."""
-    above = set(_above(_comparable(path)))
-    return all(
-        _comparable(other) not in above and _comparable(path) not in _above(_comparable(other))
-        for other in others
-    )
+    above = set(_above(path))
+    return all(other not in above and path not in _above(other) for other in others)
 
 
-def _comparable(path: str) -> str:
-    """A path where the only member of a list has no index, as `placed` has it."""
-    return re.sub(r"\b(source|pipe|sink)\[0\]", r"\1", path)
+def _parts(path: str) -> list[str]:
+    return re.findall(r"\.?[^.\[]+|\[\d+\]", path)
 
 
 def _above(path: str) -> list[str]:
     """The path, and all above it."""
-    parts = re.findall(r"\.?[^.\[]+|\[\d+\]", path)
+    parts = _parts(path)
     return ["".join(parts[:count]) for count in range(len(parts) + 1)]
+
+
+def as_written(problem: Problem, document: Any) -> Problem:
+    """The problem with its path as the document has it: the only member of a list has an index."""
+    found, value = "", document
+    for part in _parts(problem.path):
+        if isinstance(value, list) and len(value) == 1 and not part.startswith("["):
+            found, value = f"{found}[0]", value[0]
+        found += part
+        if isinstance(value, dict):
+            value = value.get(part.removeprefix("."))
+        elif isinstance(value, list) and part.startswith("[") and int(part[1:-1]) < len(value):
+            value = value[int(part[1:-1])]
+        else:
+            value = None
+    return attrs.evolve(problem, path=found)

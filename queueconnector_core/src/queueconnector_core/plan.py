@@ -35,7 +35,13 @@ from queueconnector_core.errors import ConfigError, Problem, join_path, placed
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.gap_sink import GAP_SPEC
 from queueconnector_core.gaps import GapLedger
-from queueconnector_core.lenient import POSSIBLE, Unread, elsewhere, structure_leniently
+from queueconnector_core.lenient import (
+    POSSIBLE,
+    Unread,
+    as_written,
+    elsewhere,
+    structure_leniently,
+)
 from queueconnector_core.protocols import Source
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure
@@ -213,15 +219,14 @@ def examine(
 
     What cannot be read hides nothing else: the rest is proven as if that were right.
     """
-    surroundings = surroundings or Surroundings()
+    told: tuple[Problem, ...] = ()
     try:
         descriptor = structure(document, registry)
     except ConfigError as error:
-        guessed = structure_leniently(document, registry)
-        rest = prove(guessed, registry, services, surroundings)
-        more = elsewhere(rest.problems, error.problems)
-        return Proof(rest.plan, (*error.problems, *more))
-    return prove(descriptor, registry, services, surroundings)
+        descriptor, told = structure_leniently(document, registry), error.problems
+    rest = prove(descriptor, registry, services, surroundings or Surroundings())
+    found = [as_written(problem, document) for problem in rest.problems]
+    return Proof(rest.plan, (*told, *elsewhere(found, told)))
 
 
 def make_plan(

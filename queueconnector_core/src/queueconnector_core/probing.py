@@ -15,11 +15,11 @@ from queueconnector_core.plan import Plan
 from queueconnector_core.registry import Registry
 from queueconnector_core.walking import planned_components
 
-__all__ = ("Probe", "probes_of", "source_probe", "run_probes")
+__all__ = ("Question", "questions_of", "source_question", "ask_all")
 
 
 @attrs.frozen
-class Probe:
+class Question:
     """One component that can be asked about, with its path in the document."""
 
     path: str
@@ -32,8 +32,9 @@ class Probe:
         if self.type.probe is None:
             return ()
         try:
+            ask = self.type.probe()  # the import of a transport does not count as waiting
             async with asyncio.timeout(timeout_s):
-                found = tuple(await self.type.probe(self.descriptor, self.context))
+                found = tuple(await ask(self.descriptor, self.context))
         except ConfigError as error:
             found = error.problems
         except TimeoutError:
@@ -44,24 +45,26 @@ class Probe:
         return tuple(problem.under(self.path) for problem in found)
 
 
-def probes_of(plan: Plan, registry: Registry, services: Services) -> list[Probe]:
-    """A probe for each component of a plan whose type has one."""
-    probes: list[Probe] = []
+def questions_of(plan: Plan, registry: Registry, services: Services) -> list[Question]:
+    """A question for each component of a plan whose type has a probe."""
+    questions: list[Question] = []
     for exchange in (exchange for group in plan.groups.values() for exchange in group):
         for path, component in planned_components(exchange, registry):
             if component.type.probe is not None:
                 context = BuildContext(component.spec, registry, services, exchange.name)
                 place = join_path(exchange.path, path)
-                probes.append(Probe(place, component.type, component.descriptor, context))
-    return probes
+                questions.append(Question(place, component.type, component.descriptor, context))
+    return questions
 
 
-def source_probe(path: str, type_: ComponentType, descriptor: ConfigSourceDescriptor) -> Probe:
-    """The probe of a configuration source."""
-    return Probe(path, type_, descriptor, ConfigContext("queueconnector check"))
+def source_question(
+    path: str, type_: ComponentType, descriptor: ConfigSourceDescriptor
+) -> Question:
+    """The question to a configuration source."""
+    return Question(path, type_, descriptor, ConfigContext("queueconnector check"))
 
 
-async def run_probes(probes: Sequence[Probe], timeout_s: float) -> list[Problem]:
-    """The problems of all, which run at the same time and end after `timeout_s` at the latest."""
-    found = await asyncio.gather(*(probe.run(timeout_s) for probe in probes))
+async def ask_all(questions: Sequence[Question], timeout_s: float) -> list[Problem]:
+    """The problems of all, asked at the same time, each for at most `timeout_s` seconds."""
+    found = await asyncio.gather(*(question.run(timeout_s) for question in questions))
     return [problem for problems in found for problem in problems]

@@ -21,6 +21,9 @@ __all__ = ("Registry", "install_hints")
 _DROPPED_WORDS: Final = re.compile("Data|Descriptor")
 """Words that type names lost in release 0.2.0 of the SKA LMC Queue Connector."""
 
+_ALIKE: Final = 0.8
+"""How much of a name has to be right for it to be taken for another one."""
+
 
 @cache
 def install_hints() -> Mapping[str, str]:
@@ -109,7 +112,7 @@ class Registry:
             return None
         names = [known for of_kind, known in self.types if of_kind is kind]
         bare = _DROPPED_WORDS.sub("", name)
-        for meant in (name, bare, *difflib.get_close_matches(name, names, n=1)):
+        for meant in (name, bare, *difflib.get_close_matches(name, names, 1, _ALIKE)):
             if (kind, meant) in self.types:
                 return self.types[kind, meant]
         return None

@@ -30,7 +30,10 @@ from queueconnector_core.trial_ends import (
 )
 from queueconnector_core.walking import planned_components
 
-__all__ = ("Case", "ExpectedFailure", "Outcome", "Trials", "read_cases")
+__all__ = ("TESTS_SUFFIX", "Case", "ExpectedFailure", "Outcome", "Trials", "read_cases")
+
+TESTS_SUFFIX: Final = ".test.json"
+"""How the name of a file of tests ends; what stands before it names the configuration."""
 
 TIMEOUT_S: Final = 30.0
 

@@ -10,8 +10,8 @@ from queueconnector_core.component import (
     ComponentKind,
     ComponentType,
     Guarantee,
+    Probe,
 )
-from queueconnector_core.errors import Problem
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_kafka.descriptors import (
     KafkaConsumerSourceDescriptor,
@@ -39,20 +39,16 @@ def _sink(descriptor: KafkaProducerSinkDescriptor, context: BuildContext) -> Kaf
     return KafkaProducerSink(descriptor, context)
 
 
-async def _probe_source(
-    descriptor: KafkaConsumerSourceDescriptor, context: BuildContext
-) -> Iterable[Problem]:
+def _probe_source() -> Probe:
     from queueconnector_kafka.probe import probe_source
 
-    return await probe_source(descriptor, context)
+    return probe_source
 
 
-async def _probe_sink(
-    descriptor: KafkaProducerSinkDescriptor, context: BuildContext
-) -> Iterable[Problem]:
+def _probe_sink() -> Probe:
     from queueconnector_kafka.probe import probe_sink
 
-    return await probe_sink(descriptor, context)
+    return probe_sink
 
 
 @hookimpl

@@ -42,7 +42,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         FileSource,
         FileSourceDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
-        probe=probe_source,
+        probe=lambda: probe_source,
     )
     yield ComponentType(
         "FileSink",
@@ -50,5 +50,5 @@ def queueconnector_components() -> Iterable[ComponentType]:
         FileSink,
         FileSinkDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
-        probe=probe_sink,
+        probe=lambda: probe_sink,
     )

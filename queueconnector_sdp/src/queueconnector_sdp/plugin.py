@@ -6,9 +6,9 @@ import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from queueconnector_core.component import ComponentKind, ComponentType
+from queueconnector_core.component import ComponentKind, ComponentType, Probe
 from queueconnector_core.config.protocol import ConfigContext
-from queueconnector_core.errors import ConfigError, Problem
+from queueconnector_core.errors import ConfigError
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_sdp.descriptors import EtcdConfigSourceDescriptor, SdpConfigSourceDescriptor
 
@@ -25,12 +25,10 @@ def _etcd(descriptor: EtcdConfigSourceDescriptor, context: ConfigContext) -> Etc
     return EtcdConfigSource(descriptor, context)
 
 
-async def _probe_etcd(
-    descriptor: EtcdConfigSourceDescriptor, context: ConfigContext
-) -> Iterable[Problem]:
+def _probe_etcd() -> Probe:
     from queueconnector_sdp.probe import probe_etcd
 
-    return await probe_etcd(descriptor, context)
+    return probe_etcd
 
 
 def _sdp(descriptor: SdpConfigSourceDescriptor, context: ConfigContext) -> SdpConfigSource:

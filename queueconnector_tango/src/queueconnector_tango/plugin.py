@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from queueconnector_core.component import BuildContext, ComponentKind, ComponentType, Guarantee
-from queueconnector_core.errors import Problem
+from queueconnector_core.component import (
+    BuildContext,
+    ComponentKind,
+    ComponentType,
+    Guarantee,
+    Probe,
+)
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_core.protocols import Sink, Source
 from queueconnector_tango import pointing
@@ -53,20 +58,16 @@ def _remote(descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContex
     return TangoRemoteAttributeSink(descriptor, context)
 
 
-async def _probe_subscription(
-    descriptor: TangoSubscriptionSourceDescriptor, context: BuildContext
-) -> Iterable[Problem]:
+def _probe_subscription() -> Probe:
     from queueconnector_tango.probe import probe_subscription
 
-    return await probe_subscription(descriptor, context)
+    return probe_subscription
 
 
-async def _probe_remote(
-    descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContext
-) -> Iterable[Problem]:
+def _probe_remote() -> Probe:
     from queueconnector_tango.probe import probe_remote
 
-    return await probe_remote(descriptor, context)
+    return probe_remote
 
 
 def _sink(

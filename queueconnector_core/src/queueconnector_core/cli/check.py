@@ -11,7 +11,7 @@ import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from queueconnector_core.checking import Checked, Finding, check_text, every_service
+from queueconnector_core.checking import Checked, Finding, check_as, check_text, every_service
 from queueconnector_core.cli.files import NAME_OF_STDIN, read_text
 from queueconnector_core.cli.problems import EXIT_CONFIG, refuse
 from queueconnector_core.component import ComponentKind
@@ -19,9 +19,10 @@ from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.lenient import is_apart
-from queueconnector_core.probing import Probe, probes_of, run_probes, source_probe
+from queueconnector_core.probing import Question, ask_all, questions_of, source_question
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure_as
+from queueconnector_core.trials import TESTS_SUFFIX, Case
 
 __all__ = ("check", "check_files")
 
@@ -46,7 +47,7 @@ def check(
     Parameters
     ----------
     configs
-        The paths of JSON configurations; `-` is standard input.
+        The paths of JSON configurations, or of their tests (`.test.json`); `-` is standard input.
     connect
         Also ask the live far ends: is the broker there, the topic, the attribute, and do their
         dtype and shape fit? Topics are not made, groups are not joined.
@@ -76,45 +77,53 @@ def check_files(
     With `timeout_s` (seconds) the far ends are asked as well.
     """
     results: dict[str, Checked] = {}
-    probes: dict[str, list[Probe]] = {}
+    questions: dict[str, list[Question]] = {}
     for config in dict.fromkeys(configs):
         name = NAME_OF_STDIN if config == "-" else config
         try:
-            results[name] = checked = check_text(read_text(config), registry)
+            results[name] = checked = _checked(config, read_text(config), registry)
         except ConfigError as error:
             results[name] = Checked(()).with_problems(error.problems)
         else:
-            probes[name] = probes_of(checked.plan, registry, every_service(registry))
+            questions[name] = questions_of(checked.plan, registry, every_service(registry))
     for number, source in enumerate(sources):
         name = f"--source[{number}]"
         try:
-            probes[name] = [_source(source, registry)]
+            questions[name] = [_source(source, registry)]
             results[name] = Checked(())
         except ConfigError as error:
             results[name] = Checked(()).with_problems(error.problems)
     if timeout_s is not None:
-        asyncio.run(_ask(results, probes, timeout_s))
+        asyncio.run(_ask(results, questions, timeout_s))
     return results
 
 
-def _source(text: str, registry: Registry) -> Probe:
+def _checked(config: str, text: str, registry: Registry) -> Checked:
+    if not config.endswith(TESTS_SUFFIX):
+        return check_text(text, registry)
+    return check_as(text, lambda document: structure_as(document, list[Case], registry))
+
+
+def _source(text: str, registry: Registry) -> Question:
     descriptor = structure_as(read_json(text), ConfigSourceDescriptor, registry)
     descriptor.check()
     component = registry.of_descriptor(type(descriptor), ComponentKind.CONFIG_SOURCE)
-    return source_probe("", component, descriptor)
+    return source_question("", component, descriptor)
 
 
 async def _ask(
-    results: dict[str, Checked], probes: dict[str, list[Probe]], timeout_s: float
+    results: dict[str, Checked], questions: dict[str, list[Question]], timeout_s: float
 ) -> None:
     async def ask(name: str) -> None:
         told = [found.path for found in results[name].errors]
         # What is wrong as it is written was replaced by a guess: nobody asks about that.
-        wanted = [probe for probe in probes[name] if is_apart(probe.path, told)]
-        found = await run_probes(wanted, timeout_s)
+        wanted = [
+            each for each in questions[name] if is_apart(results[name].path_of(each.path), told)
+        ]
+        found = await ask_all(wanted, timeout_s)
         results[name] = results[name].with_problems(found)
 
-    await asyncio.gather(*map(ask, probes))
+    await asyncio.gather(*map(ask, questions))
 
 
 def _file_json(name: str, checked: Checked) -> dict[str, Any]:

@@ -148,7 +148,12 @@ def _arrows(arrows: Iterable[Arrow], placed: dict[str, _Placed]) -> Iterator[str
             f'{x2:.0f},{y2:.0f}" fill="none" stroke="#6b7280" marker-end="url(#tip)"{dashes}/>'
         )
         left = x2 - len(arrow.text) * LETTER - 2 * PAD
-        yield _text(arrow.text, left, y2 - 5, 'fill="#4b5563"')
+        yield _text(
+            arrow.text,
+            left,
+            y2 - 5,
+            'fill="#4b5563" stroke="white" stroke-width="3" paint-order="stroke"',
+        )
 
 
 def _text(text: str, x: float, y: float, more: str) -> str:

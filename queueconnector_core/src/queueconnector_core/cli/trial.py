@@ -13,11 +13,9 @@ from queueconnector_core.cli.problems import EXIT_FAULT, told
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.registry import Registry
-from queueconnector_core.trials import Outcome, Trials, read_cases
+from queueconnector_core.trials import TESTS_SUFFIX, Outcome, Trials, read_cases
 
-__all__ = ("TESTS_SUFFIX", "run_tests", "trial")
-
-TESTS_SUFFIX = ".test.json"
+__all__ = ("run_tests", "trial")
 
 Result = TypeVar("Result")
 
