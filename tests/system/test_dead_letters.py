@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from msgspec import Meta
 
 from devservices.kafka import KafkaBroker
-from queueconnector_core.cli.app import app
+from queueconnector_core.cli.app import make_app
 from queueconnector_core.component import BuildContext, ComponentKind, ComponentType
 from queueconnector_core.connector import Connector
 from queueconnector_core.descriptors import PipeDescriptor
