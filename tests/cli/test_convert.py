@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from queueconnector_core.checking import every_service
+from queueconnector_core.cli.checking import every_service
 from queueconnector_core.cli.convert import convert
-from queueconnector_core.converting import convert_document
+from queueconnector_core.cli.converting import convert_document
 from queueconnector_core.plan import examine
 from tests.config.test_check import GOOD
 from write_schema import standard_registry

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from queueconnector_core.checking import check_text
+from queueconnector_core.cli.checking import check_text
 from queueconnector_core.cli.explain import explain, facts_named
 from queueconnector_core.component import ComponentKind
 from queueconnector_core.descriptors import ConfigSourceDescriptor

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
-from queueconnector_core.checking import check_text
+from queueconnector_core.cli.checking import check_text
 from queueconnector_core.cli.graph import graph
 from queueconnector_core.cli.mermaid import mermaid
 from queueconnector_core.cli.picture import Picture, picture_of

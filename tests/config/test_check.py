@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from queueconnector_core.checking import Checked, check_text
 from queueconnector_core.cli.check import check, check_files
-from queueconnector_core.explaining import example_of_type
+from queueconnector_core.cli.checking import Checked, check_text
+from queueconnector_core.cli.explaining import example_of_type
 from tests.config.faulty import FAULTY, FAULTY_LIVE, Faulty
 from tests.docs.pages import ROOT, blocks
 from tests.fuzz.corpus import CONFIGURATIONS

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queueconnector_core.places import Place, path_text, places_of
+from queueconnector_core.cli.places import Place, path_text, places_of
 
 KEYS = st.text(max_size=6) | st.sampled_from(["a", "b.c", "[0]", 'say "x"', "ä\u2028", "\\"])
 DOCUMENTS = st.recursive(

@@ -18,8 +18,8 @@ from devservices.etcd import EtcdServer
 from devservices.kafka import KafkaBroker
 from devservices.process import wait_until
 from devservices.tango import TangoTest
-from queueconnector_core.checking import Checked
 from queueconnector_core.cli.check import check_files
+from queueconnector_core.cli.checking import Checked
 from queueconnector_core.registry import Registry
 from tests.config.faulty import FAULTY_LIVE, Faulty
 from write_schema import standard_registry

@@ -32,6 +32,7 @@ from queueconnector_core.registry import Registry
 from queueconnector_core.simple import ValuePipe
 from queueconnector_core.states import State
 
+app = make_app()
 GOOD = ["[1.0,2.0]", "[3.0,4.0]", "[5.0,6.0]"]
 TIME_MS = 1_700_000_000_000
 NAMES = itertools.count()

@@ -25,6 +25,7 @@ from queueconnector_core.metrics import Metrics
 from queueconnector_core.record import Batch
 
 BIN = Path(sys.executable).parent
+app = make_app()
 SECOND_NS = 1_000_000_000
 
 

@@ -12,6 +12,13 @@ from typing import Any, TypeVar
 
 import attrs
 
+from queueconnector_core._lenient import (
+    POSSIBLE,
+    Unread,
+    as_written,
+    elsewhere,
+    structure_leniently,
+)
 from queueconnector_core.component import (
     BuildContext,
     Claim,
@@ -35,13 +42,6 @@ from queueconnector_core.errors import ConfigError, Problem, join_path, placed
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.gap_sink import GAP_SPEC
 from queueconnector_core.gaps import GapLedger
-from queueconnector_core.lenient import (
-    POSSIBLE,
-    Unread,
-    as_written,
-    elsewhere,
-    structure_leniently,
-)
 from queueconnector_core.protocols import Source
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure

@@ -11,18 +11,18 @@ import attrs
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from queueconnector_core.checking import Checked, Finding, check_as, check_text, every_service
+from queueconnector_core._lenient import is_apart
+from queueconnector_core.cli.checking import Checked, Finding, check_as, check_text, every_service
 from queueconnector_core.cli.files import NAME_OF_STDIN, read_text
+from queueconnector_core.cli.probing import Question, ask_all, questions_of, source_question
 from queueconnector_core.cli.problems import EXIT_CONFIG, refuse
+from queueconnector_core.cli.trials import TESTS_SUFFIX, Case
 from queueconnector_core.component import ComponentKind
 from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.lenient import is_apart
-from queueconnector_core.probing import Question, ask_all, questions_of, source_question
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure_as
-from queueconnector_core.trials import TESTS_SUFFIX, Case
 
 __all__ = ("check", "check_files")
 

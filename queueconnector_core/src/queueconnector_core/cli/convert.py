@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from queueconnector_core.checking import every_service
+from queueconnector_core.cli.checking import every_service
+from queueconnector_core.cli.converting import convert_document
 from queueconnector_core.cli.files import read_text
 from queueconnector_core.cli.problems import told
-from queueconnector_core.converting import convert_document
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.plan import examine

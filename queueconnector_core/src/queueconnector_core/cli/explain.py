@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from queueconnector_core.cli.explaining import facts_of_type, option_facts
 from queueconnector_core.cli.problems import told
 from queueconnector_core.cli.table import PIPED_WIDTH, new_table, print_table
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.descriptors import ExchangeDescriptor, QueueConnectorDescriptor
 from queueconnector_core.discovery import DiscoveryReport, discover
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.explaining import facts_of_type, option_facts
 from queueconnector_core.registry import Registry
 
 __all__ = ("explain",)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from queueconnector_core.checking import check_text
+from queueconnector_core.cli.checking import check_text
 from queueconnector_core.cli.files import read_text
 from queueconnector_core.cli.mermaid import mermaid
 from queueconnector_core.cli.picture import picture_of

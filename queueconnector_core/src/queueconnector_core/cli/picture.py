@@ -8,13 +8,13 @@ from typing import Any
 
 import attrs
 
+from queueconnector_core.cli.walking import planned_components
 from queueconnector_core.component import ComponentKind
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import placed
 from queueconnector_core.hints import options_of
 from queueconnector_core.plan import ComponentPlan, ExchangePlan, Plan
 from queueconnector_core.registry import Registry
-from queueconnector_core.walking import planned_components
 
 __all__ = ("Box", "Arrow", "Picture", "picture_of")
 

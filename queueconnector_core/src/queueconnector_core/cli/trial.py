@@ -10,10 +10,10 @@ from cyclopts import Parameter
 
 from queueconnector_core.cli.files import read_text
 from queueconnector_core.cli.problems import EXIT_FAULT, told
+from queueconnector_core.cli.trials import TESTS_SUFFIX, Outcome, Trials, read_cases
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.registry import Registry
-from queueconnector_core.trials import TESTS_SUFFIX, Outcome, Trials, read_cases
 
 __all__ = ("run_tests", "trial")
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import attrs
 
+from queueconnector_core.cli.walking import planned_components
 from queueconnector_core.component import BuildContext, ComponentType, Services
 from queueconnector_core.config.protocol import ConfigContext
 from queueconnector_core.descriptors import ConfigSourceDescriptor, Descriptor
 from queueconnector_core.errors import ConfigError, Problem, join_path
 from queueconnector_core.plan import Plan
 from queueconnector_core.registry import Registry
-from queueconnector_core.walking import planned_components
 
 __all__ = ("Question", "questions_of", "source_question", "ask_all")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from queueconnector_core.checking import OLDER_DTYPES
+from queueconnector_core.cli.checking import OLDER_DTYPES
+from queueconnector_core.cli.walking import Part, component_objects
 from queueconnector_core.component import ComponentKind
 from queueconnector_core.dataspec import DROPPED
 from queueconnector_core.descriptors import DtypeLiteral, ExchangeDescriptor
 from queueconnector_core.errors import Problem, join_path
 from queueconnector_core.hints import is_annotated, options_of
 from queueconnector_core.registry import Registry
-from queueconnector_core.walking import Part, component_objects
 
 __all__ = ("convert_document",)
 

@@ -14,12 +14,8 @@ from typing import Annotated, Any, Final
 import attrs
 from msgspec import Meta
 
-from queueconnector_core.checking import every_service
-from queueconnector_core.errors import ConfigError, FatalError, RecordError
-from queueconnector_core.plan import ExchangePlan, Plan, examine
-from queueconnector_core.registry import Registry
-from queueconnector_core.structure import read_json, structure_as
-from queueconnector_core.trial_ends import (
+from queueconnector_core.cli.checking import every_service
+from queueconnector_core.cli.trial_ends import (
     Given,
     Recorded,
     Recorder,
@@ -28,7 +24,11 @@ from queueconnector_core.trial_ends import (
     recorded_form,
     with_recorders,
 )
-from queueconnector_core.walking import planned_components
+from queueconnector_core.cli.walking import planned_components
+from queueconnector_core.errors import ConfigError, FatalError, RecordError
+from queueconnector_core.plan import ExchangePlan, Plan, examine
+from queueconnector_core.registry import Registry
+from queueconnector_core.structure import read_json, structure_as
 
 __all__ = ("TESTS_SUFFIX", "Case", "ExpectedFailure", "Outcome", "Trials", "read_cases")
 

@@ -10,7 +10,9 @@ import attrs
 import msgspec
 from msgspec import Meta
 
-from queueconnector_core.checking import every_service
+from queueconnector_core._examples import example_options
+from queueconnector_core._lenient import POSSIBLE
+from queueconnector_core.cli.checking import every_service
 from queueconnector_core.component import (
     BuildContext,
     ComponentKind,
@@ -21,7 +23,6 @@ from queueconnector_core.component import (
 from queueconnector_core.dataspec import DataSpec, dtype_literal
 from queueconnector_core.descriptors import DtypeLiteral, OneOrMany
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.examples import example_options
 from queueconnector_core.hints import (
     BOUNDS,
     COMPONENT_BASES,
@@ -33,7 +34,6 @@ from queueconnector_core.hints import (
     is_union,
     options_of,
 )
-from queueconnector_core.lenient import POSSIBLE
 from queueconnector_core.plan import examine
 from queueconnector_core.registry import Registry
 

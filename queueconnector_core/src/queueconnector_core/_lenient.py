@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 import attrs
 from cattrs import Converter
 
+from queueconnector_core._examples import example_of
 from queueconnector_core.component import ComponentKind
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import (
@@ -26,7 +27,6 @@ from queueconnector_core.descriptors import (
     SourceDescriptor,
 )
 from queueconnector_core.errors import ConfigError, Problem, join_path
-from queueconnector_core.examples import example_of
 from queueconnector_core.hints import COMPONENT_BASES, Option, is_annotated, options_of
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import Hook, new_converter

@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from queueconnector_core.cli.places import Place, Places, places_of
+from queueconnector_core.cli.walking import Part, component_objects
 from queueconnector_core.component import Services
 from queueconnector_core.errors import ConfigError, Problem, join_path
-from queueconnector_core.places import Place, Places, places_of
 from queueconnector_core.plan import Plan, Proof, examine
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json
-from queueconnector_core.walking import Part, component_objects
 
 __all__ = ("Finding", "Checked", "check_as", "check_text", "every_service", "OLDER_DTYPES")
 
