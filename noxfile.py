@@ -116,6 +116,7 @@ def reference(session: nox.Session) -> None:
     """The JSON schema, and the pages that are made from the code, written into the docs."""
     for name in ("schema", "components", "device", "api"):
         session.run(tool("python"), f"tools/write_{name}.py")
+    session.run(tool("python"), "-m", "tests.conformance")
 
 
 @nox.session
