@@ -71,7 +71,15 @@ def audit(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types of sources and tests, as every supported Python sees them."""
     sources = [str(member.relative_to(ROOT) / "src") for member in members()]
-    others = ["tests", "examples/line_files/tests", "tools", "bench", "deploy", "noxfile.py"]
+    others = [
+        "tests",
+        "examples/line_files/tests",
+        "examples/mqtt/tests",
+        "tools",
+        "bench",
+        "deploy",
+        "noxfile.py",
+    ]
     for version in PYTHON_VERSIONS:
         session.run(tool("mypy"), "--python-version", version, *sources, *others)
 
