@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+__all__ = ("Documents", "Validator", "mutated", "places", "words_of")
+
 Strategy = st.SearchStrategy[Any]
 Schema = dict[str, Any]
 Place = tuple[Any, Any]
@@ -45,6 +47,7 @@ class Documents:
         self._made: dict[str, Strategy] = {}
 
     def of(self, schema: Schema) -> Strategy:
+        """What a schema, or a part of it, describes."""
         if "$ref" in schema:
             return self._named(schema["$ref"].rsplit("/", 1)[1])
         if "const" in schema or "enum" in schema:
@@ -162,3 +165,12 @@ def mutated(draw: st.DrawFn, documents: Strategy, words: list[str]) -> Any:
         else:
             inside[draw(st.sampled_from(words) | st.text(max_size=2))] = copy.deepcopy(value)
     return whole["document"]
+
+
+def words_of(schema: Schema) -> list[str]:
+    """The names of options, types and dtypes that a schema knows."""
+    found = [(inside[key], key) for inside, key in places(schema)]
+    options = {name for value, key in found if key == "properties" for name in value}
+    names = {value for value, key in found if key == "const"}
+    listed = {name for value, key in found if key == "enum" for name in value}
+    return sorted(word for word in options | names | listed if isinstance(word, str))
