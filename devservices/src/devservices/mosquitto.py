@@ -37,8 +37,8 @@ class MosquittoServer(Service):
     """An MQTT broker of its own that keeps its sessions over a stop, and loses them by a kill.
 
     ``settings`` are lines of its configuration file. With ``users`` (names and passwords) nobody
-    else may log in; with an ``authority`` it speaks TLS, with a certificate of that authority, and ``client`` is
-    one for clients, where the settings say ``require_certificate true``.
+    else may log in; with an ``authority`` it speaks TLS, with a certificate of that authority, and
+    ``client`` is one for clients, where the settings say ``require_certificate true``.
     """
 
     start_timeout_s: ClassVar[float] = 15.0

@@ -76,6 +76,13 @@ class Around:
         published.wait_for_publish(TIMEOUT_S)
         assert published.is_published()
 
+    def publish_all(self, topic: str, payloads: Sequence[bytes]) -> None:
+        """Publish in order with quality 1, and wait until the broker has the last one."""
+        published = [self._client.publish(topic, payload, 1) for payload in payloads]
+        for each in published:
+            each.wait_for_publish(TIMEOUT_S)
+            assert each.is_published()
+
     def take(self, count: int) -> list[Seen]:
         """The next so many messages."""
         return [self.seen.get(timeout=TIMEOUT_S) for _ in range(count)]

@@ -101,10 +101,10 @@ def test_what_cannot_work_is_refused_at_its_place(
 
 def test_all_problems_are_told_at_once(registry: Registry) -> None:
     found = problems(
-        registry, source_session_expiry_s=1, source_qos=0, sink_topic="{x}", sink_password_env="P"
+        registry, source_session_expiry_s=1, source_qos=0, sink_topic="{x}", sink_encoding="npz"
     )
 
-    assert set(found) == {"source.client_id", "source.qos", "sink.topic", "sink.password_env"}
+    assert set(found) == {"source.client_id", "source.qos", "sink.topic", "sink.encoding"}
 
 
 def test_listing_the_plugin_imports_no_client() -> None:

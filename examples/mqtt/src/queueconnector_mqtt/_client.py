@@ -199,13 +199,15 @@ class Connection:
         self._refused = {}
         self._waiting.extend(messages)
         self._send = partial(self._send_some, client, qos, retain, properties)
-        self._send()
-        while (self._unconfirmed or self._waiting) and not self.is_over:
-            self._news.clear()
-            await self._news.wait()
-        left = [*self._unconfirmed.values(), *self._waiting]
-        self._unconfirmed.clear()
-        self._waiting.clear()
+        try:
+            self._send()
+            while (self._unconfirmed or self._waiting) and not self.is_over:
+                self._news.clear()
+                await self._news.wait()
+            left = [*self._unconfirmed.values(), *self._waiting]
+        finally:
+            self._unconfirmed.clear()
+            self._waiting.clear()
         refusals = {index: str(code) for index, code in self._refused.items()}
         later = {index for index, code in self._refused.items() if is_temporary(code.value)}
         left += [message for message in messages if message.index in later]

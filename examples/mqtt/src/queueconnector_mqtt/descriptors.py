@@ -42,7 +42,8 @@ class MqttSourceDescriptor(BrokerOptions, SourceDescriptor):
         Literal[0, 1],
         Meta(
             description="The highest quality of service at which messages come: 0: at most once; "
-            "1: each is acknowledged when it was delivered by this exchange. There is no 2: "
+            "1: each is acknowledged, with a session (session_expiry_s) not before this exchange "
+            "has delivered it, so that none is lost. There is no 2: "
             "exactly once ends in the memory of this process, so that a message would be lost with "
             "it; what is published with 2 comes with 1."
         ),

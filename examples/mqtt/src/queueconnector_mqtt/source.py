@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
 from queueconnector_core.buffer import Episode, Overflow
@@ -38,9 +39,9 @@ RETAIN_HANDLING: Final = {"send": 0, "send_if_new": 1, "ignore": 2}
 class MqttSource:
     """Gives each message of the topics that match; the rules of loss are in the README.
 
-    A message of quality 1 is acknowledged when every sink has it. With a session the broker sends
-    once more what was not acknowledged; without, what is published while there is no connection is
-    lost, and entered as a gap.
+    With a session a message of quality 1 is acknowledged when every sink has it, and what was not
+    comes again. Without, it is when the exchange asks for more, and what is published while there
+    is no connection is lost, and entered as a gap.
     """
 
     def __init__(self, descriptor: MqttSourceDescriptor, context: BuildContext) -> None:
@@ -110,6 +111,8 @@ class MqttSource:
                 self._enter_overflow(taken.episode)
                 if taken.items or taken.dropped:
                     yield self._batch(connection, taken.items, taken.dropped)
+                    if not self._options.is_kept:
+                        _acknowledge(connection, taken.items)
                 elif inbox.is_closed:
                     return
                 elif connection.is_over:
@@ -156,7 +159,8 @@ class MqttSource:
             values,
             LazyMetadata(known, self._scribe.metadata),
             failures,
-            acknowledgements=_acknowledgements(connection, items),
+            # Without a session nothing comes again: there it only keeps the broker from going on.
+            acknowledgements=_acknowledgements(connection, items) if self._options.is_kept else (),
         )
 
     def _value(self, received: Received) -> Value:
@@ -208,15 +212,13 @@ class MqttSource:
             gap.close(episode.last.arrived_ns, episode.dropped, is_exact=True)
 
 
+def _acknowledge(connection: Connection, items: Sequence[Received]) -> None:
+    for received in items:
+        if received.message.qos:
+            connection.acknowledge(received.message)
+
+
 def _acknowledgements(
     connection: Connection, items: Sequence[Received]
 ) -> tuple[Acknowledgement, ...]:
-    awaited = [received.message for received in items if received.message.qos]
-    if not awaited:
-        return ()
-
-    def delivered() -> None:
-        for message in awaited:
-            connection.acknowledge(message)
-
-    return (Acknowledgement(delivered),)
+    return (Acknowledgement(partial(_acknowledge, connection, items)),) if items else ()

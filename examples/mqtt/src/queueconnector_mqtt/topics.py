@@ -52,7 +52,8 @@ TopicFilter = Annotated[
     Meta(
         description="A topic filter, such as site/+/az or site/#: + stands for one whole level, "
         "# for all levels from there on, as the last one.",
-        pattern=rf"^(?:#|(?=.){_LEVEL}(?:/{_LEVEL})*(?:/#)?)$",
+        pattern=rf"^(?:#|{_LEVEL}(?:/{_LEVEL})*(?:/#)?)$",
+        min_length=1,
         max_length=MAX_TOPIC_BYTES,
     ),
 ]
