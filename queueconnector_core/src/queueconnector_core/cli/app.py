@@ -7,6 +7,7 @@ from cyclopts import App
 from queueconnector_core.cli.dlq import app as dlq
 from queueconnector_core.cli.gaps import gaps
 from queueconnector_core.cli.list_plugins import list_plugins
+from queueconnector_core.cli.new_plugin import new_plugin
 from queueconnector_core.cli.run import run
 from queueconnector_core.cli.schema import schema
 
@@ -22,3 +23,4 @@ app.command(list_plugins, name="list")
 app.command(schema, name="schema")
 app.command(dlq)
 app.command(gaps, name="gaps")
+app.command(new_plugin, name="new-plugin")
