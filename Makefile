@@ -22,7 +22,7 @@ $(READY): $(PROJECTS) constraints.txt tools/set_up.py
 	$(PYTHON) tools/set_up.py --installer $(INSTALLER)
 	@touch $@
 
-lint: $(READY) ## style, import rules, sizes, dependencies, news fragments
+lint: $(READY) ## style, import rules, sizes, dependencies, public names, news fragments
 	$(NOX) lint
 
 audit: $(READY) ## known vulnerabilities of the pinned versions (needs the public database)
@@ -40,7 +40,7 @@ isolation: $(READY) ## the wheels alone, in clean environments outside the check
 docs: $(READY) ## run what the documentation shows
 	$(NOX) docs -- $(ARGS)
 
-reference: $(READY) ## write the JSON schema and the page of components anew
+reference: $(READY) ## write the JSON schema and the generated pages anew
 	$(NOX) reference
 
 matrix: $(READY) ## every source with every sink, dtype, shape and encoding (minutes)
@@ -64,7 +64,7 @@ bench: $(READY) ## side-by-side benchmarks
 demo: $(READY) ## the pointing loop: dishes, Queue Connector, Kafka and back (ARGS="--dishes 8")
 	.venv/bin/python -m pointing_loop $(ARGS)
 
-dist: $(READY) ## build source archives and wheels into dist/
+dist: $(READY) ## build source archives and wheels into dist/, and install each wheel alone
 	$(NOX) dist
 
 constraints: $(READY) ## pin the newest versions of all dependencies in constraints.txt

@@ -7,6 +7,7 @@ made only where they are the point: by the tests in `tests/packaging`.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -49,7 +50,7 @@ def build(session: nox.Session, folder: Path, *formats: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, docstrings, import rules, sizes, dependencies and news fragments."""
+    """Style, docstrings, import rules, sizes, dependencies, public names and news fragments."""
     session.run(tool("ruff"), "check")
     session.run(tool("ruff"), "format", "--check")
     session.run(tool("lint-imports"), "--no-logo")
@@ -59,6 +60,7 @@ def lint(session: nox.Session) -> None:
             session.run(tool("deptry"), "src")
     session.run(tool("ruff"), "check", "--ignore-noqa", f"--select={RUNS_WHAT_IT_READS}", *SHIPPED)
     session.run(tool("python"), "tools/audit.py")
+    session.run(tool("python"), "tools/check_api.py", *session.posargs)
     session.run(tool("towncrier"), "build", "--draft", "--version", "next", silent=True)
 
 
@@ -118,9 +120,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def reference(session: nox.Session) -> None:
-    """The JSON schema and the page of all components, written into the documentation."""
-    session.run(tool("python"), "tools/write_schema.py")
-    session.run(tool("python"), "tools/write_components.py")
+    """The JSON schema, and the pages of components and public names, written into the docs."""
+    for name in ("schema", "components", "api"):
+        session.run(tool("python"), f"tools/write_{name}.py")
 
 
 @nox.session
@@ -163,8 +165,11 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def dist(session: nox.Session) -> None:
-    """Source archives and wheels in `dist/`."""
+    """Source archives and wheels in `dist/`, each wheel proven alone in a clean environment."""
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
     build(session, ROOT / "dist")
+    wheels = {"QUEUECONNECTOR_WHEELS": str(ROOT / "dist")}
+    session.run(tool("pytest"), "tests/packaging", *session.posargs, env=wheels)
 
 
 @nox.session

@@ -28,6 +28,13 @@ def made(name, *aliases):
     )
 """
 HOOK = MODULE + "\n@hookimpl\ndef queueconnector_components():\n    "
+WRITTEN_FOR = """
+from queueconnector_core.hookspecs import hookimpl
+
+@hookimpl
+def queueconnector_api_version():
+    return {version}
+"""
 GOOD = HOOK + "return [made({name!r})]\n"
 
 Install = Callable[..., None]
@@ -114,11 +121,22 @@ def test_an_installed_plugin_is_loaded_beside_those_of_the_project(install: Inst
             HOOK + "return [made('badname')]",
             "type name 'badname' must be CamelCase",
         ),
+        (
+            WRITTEN_FOR.format(version=2) + HOOK + "return 1 / 0",
+            "for version 2 of the plugin API; found version 1: install a newer queueconnector-core",
+        ),
+        (
+            WRITTEN_FOR.format(version=0) + HOOK + "return 1 / 0",
+            "for version 0 of the plugin API; found version 1: install a newer release of the",
+        ),
+        (WRITTEN_FOR.format(version="'1'") + HOOK + "return 1 / 0", "a whole number"),
+        (WRITTEN_FOR.format(version=1) + GOOD.format(name="DefaultSource"), None),
         (GOOD.format(name="DefaultSource") + "    made('A')", None),
     ],
     ids=[
         "import", "raise", "exit", "syntax", "no hook", "misspelt hook", "raising hook",
-        "raising late", "no type", "no iterable", "None", "wrong arguments", "bad name", "fine",
+        "raising late", "no type", "no iterable", "None", "wrong arguments", "bad name",
+        "newer API", "older API", "no number", "this API", "fine",
     ],
 )  # fmt: skip
 def test_a_broken_plugin_is_listed_with_its_reason_and_disturbs_nothing(

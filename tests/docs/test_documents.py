@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import write_api
 import write_components
 from queueconnector_core.states import TRANSITIONS
 
@@ -58,3 +59,9 @@ def test_the_reference_of_components_is_what_they_say_of_themselves() -> None:
     page = (ROOT / "docs/reference/components.md").read_text("utf-8")
 
     assert page == write_components.page_text(), "make reference writes it anew"
+
+
+def test_the_public_names_are_those_of_the_code() -> None:
+    page = write_api.PAGE.read_text("utf-8")
+
+    assert page == write_api.page_text(), "make reference writes it anew"

@@ -34,6 +34,7 @@ class Plugin:
     distribution: str
     version: str
     entry_point: str
+    api_version: int = 1
     types: tuple[ComponentType, ...] = ()
     error: str | None = None
 
@@ -119,11 +120,29 @@ def _load(plugin: Plugin, entry_point: metadata.EntryPoint) -> Plugin:
     try:
         manager.register(entry_point.load(), name=plugin.distribution)
         manager.check_pending()
+        plugin = attrs.evolve(plugin, api_version=_api_version(manager))
         found = manager.hook.queueconnector_components()
         types = tuple(_checked(found))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's fault stays its own
         return attrs.evolve(plugin, error=f"{type(error).__name__}: {error}")
     return attrs.evolve(plugin, types=types)
+
+
+def _api_version(manager: pluggy.PluginManager) -> int:
+    """What the plugin was written for; asked before anything else of it is used."""
+    version = manager.hook.queueconnector_api_version()
+    if version is None:
+        return 1
+    if not isinstance(version, int):
+        raise PluginError(f"queueconnector_api_version gave {version!r}, not a whole number")
+    if version != hookspecs.API_VERSION:
+        newer = version > hookspecs.API_VERSION
+        raise PluginError(
+            f"it was written for version {version} of the plugin API; found version "
+            f"{hookspecs.API_VERSION}: install a newer "
+            f"{'queueconnector-core' if newer else 'release of the plugin'}"
+        )
+    return version
 
 
 def _checked(found: list[Iterable[ComponentType]]) -> Iterable[ComponentType]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from queueconnector_mqtt.sink import MqttSink
     from queueconnector_mqtt.source import MqttSource
 
-__all__ = ("queueconnector_components",)
+__all__ = ("queueconnector_api_version", "queueconnector_components")
 
 
 def _source(descriptor: MqttSourceDescriptor, context: BuildContext) -> MqttSource:
@@ -26,6 +26,12 @@ def _sink(descriptor: MqttSinkDescriptor, context: BuildContext) -> MqttSink:
     from queueconnector_mqtt.sink import MqttSink
 
     return MqttSink(descriptor, context)
+
+
+@hookimpl
+def queueconnector_api_version() -> int:
+    """The version of the plugin API that this was written for."""
+    return 1
 
 
 @hookimpl

@@ -40,6 +40,7 @@ def _plugin_json(plugin: Plugin) -> dict[str, Any]:
         "distribution": plugin.distribution,
         "version": plugin.version,
         "entry_point": plugin.entry_point,
+        "api_version": plugin.api_version,
         "error": plugin.error,
         "types": [_type_json(component) for component in plugin.types],
     }

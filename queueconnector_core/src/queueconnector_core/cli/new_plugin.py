@@ -14,6 +14,7 @@ from cyclopts import Parameter
 
 from queueconnector_core.cli.problems import told
 from queueconnector_core.errors import ConfigError
+from queueconnector_core.hookspecs import API_VERSION
 
 __all__ = ("new_plugin",)
 
@@ -87,6 +88,7 @@ def _words(short: str) -> Mapping[str, str]:
         "package": f"{PREFIX}{short}".replace("-", "_"),
         "short": short.replace("-", "_"),
         "title": "".join(word.capitalize() for word in short.split("-")),
+        "api": str(API_VERSION),
         "core": ".".join(version.split(".")[:2]) + ".0",
     }
 
