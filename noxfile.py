@@ -120,9 +120,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def reference(session: nox.Session) -> None:
-    """The JSON schema, and the pages of components and public names, written into the docs."""
+    """The JSON schema and the pages of components, their proof and public names, into the docs."""
     for name in ("schema", "components", "api"):
         session.run(tool("python"), f"tools/write_{name}.py")
+    session.run(tool("python"), "-m", "tests.conformance")
 
 
 @nox.session

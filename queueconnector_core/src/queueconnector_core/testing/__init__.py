@@ -12,7 +12,16 @@ and subclass one suite for each component; the how-to guide is `docs/how-to/test
 
 import pytest
 
-_SUITES = ("codec", "config_source", "descriptor", "lifecycle", "pipe", "sink", "source")
+_SUITES = (
+    "codec",
+    "config_source",
+    "descriptor",
+    "delivery",
+    "lifecycle",
+    "pipe",
+    "sink",
+    "source",
+)
 pytest.register_assert_rewrite(*(f"{__name__}.{name}" for name in _SUITES))
 
 from queueconnector_core.testing.capabilities import Capabilities  # noqa: E402 - after that

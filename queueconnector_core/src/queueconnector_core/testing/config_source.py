@@ -303,7 +303,7 @@ class ConfigSourceSuite(Suite):
 
         assert tasks() <= before, f"tasks are left: {tasks() - before}"
 
-    @rule("11.5")
+    @rule("11.5", after=("test_closing_while_it_waits_leaves_no_task",))
     async def test_closing_while_it_begins_leaves_no_task(
         self, harness: ConfigHarness, registry: Registry
     ) -> None:

@@ -150,7 +150,7 @@ class DescriptorSuite(Suite):
             max_examples=self.documents, deadline=None, database=None,
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
-        @given(document=mutated(own | st.just(self.whole()), names))
+        @given(document=own | mutated(own | st.just(self.whole()), names))
         def agree(document: Any) -> None:
             if isinstance(document, dict) and document.get("type") != self.component:
                 document["type"] = self.component

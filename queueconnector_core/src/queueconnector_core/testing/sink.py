@@ -15,7 +15,7 @@ from queueconnector_core.errors import RecordErrors
 from queueconnector_core.protocols import Sink
 from queueconnector_core.record import Batch, Value
 from queueconnector_core.registry import Registry
-from queueconnector_core.testing.doubles import ScriptedSource
+from queueconnector_core.testing.doubles import PAUSE, ScriptedSource
 from queueconnector_core.testing.lifecycle import EndHarness, LifecycleSuite
 from queueconnector_core.testing.rules import rule
 from queueconnector_core.testing.running import LOOK_S, Streaming
@@ -174,7 +174,7 @@ class SinkSuite(LifecycleSuite):
         assert not found.twice, f"delivered twice: {shown(found.twice)}"
         assert not found.strange, f"refused and delivered: {shown(found.strange)}"
 
-    @rule("3.3", after=("test_stop_returns_in_time",))
+    @rule("3.3", after=("test_everything_is_delivered",))
     async def test_write_may_be_cancelled(self, harness: SinkHarness, registry: Registry) -> None:
         """`write` may be cancelled at any await; then `stop` is called, and it starts again."""
         sink, number = self.build(harness, registry), 0
@@ -214,15 +214,24 @@ class SinkSuite(LifecycleSuite):
         await self.ended(sink)
         await self.in_time(sink.write(Batch(self.values(0, 1))), "write after stop does not return")
 
-    @rule("6.1", "9.2", requires=("interruptible",), after=("test_everything_is_delivered",))
+    @rule(
+        "6.1",
+        "9.2",
+        requires=("interruptible",),
+        after=(
+            "test_everything_is_delivered",
+            "test_write_returns_when_the_far_end_has_accepted",
+        ),
+    )
     async def test_a_lost_connection(self, harness: SinkHarness, registry: Registry) -> None:
         """What is written while the connection is cut is delivered after all."""
         first, *others = self.batches()
-        source = ScriptedSource(first, *others)
+        source = ScriptedSource(first, PAUSE, *others)
         async with Streaming(source, self.build(harness, registry)) as streaming:
             await streaming.start()
             await streaming.until(lambda: bool(source.acknowledged), self.timeout_s)
             await harness.interrupt()
+            source.resume()
             done = await streaming.until(
                 lambda: len(source.acknowledged) == sum(SIZES), self.timeout_s
             )
