@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import attrs
 from paho.mqtt.client import Client, MQTTMessage
@@ -35,10 +35,14 @@ class Around:
         self.seen: queue.Queue[Seen] = queue.Queue()
         self._subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        self._client.on_connect = lambda *_: self._client.subscribe(topic_filter, 2)
+        self._filter = topic_filter
+        self._client.on_connect = self._subscribe
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._take
         self._client.connect(host, port)
+
+    def _subscribe(self, *_: Any) -> None:
+        self._client.subscribe(self._filter, 2)
 
     def _take(self, _client: Client, _: object, message: MQTTMessage) -> None:
         pairs = tuple(getattr(message.properties, "UserProperty", ()))

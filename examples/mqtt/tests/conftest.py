@@ -20,6 +20,7 @@ from queueconnector_core.stats import Statistics
 from queueconnector_memory import store
 
 from .around import Around
+from .cable import Cable
 
 NUMBERS = itertools.count()
 
@@ -40,6 +41,13 @@ def around(mosquitto: MosquittoServer, topic: str) -> Iterator[Around]:
     """A foreign client that hears all topics of the test."""
     with Around(mosquitto.port, f"{topic}/#") as around:
         yield around
+
+
+@pytest.fixture
+def cable(mosquitto: MosquittoServer) -> Iterator[Cable]:
+    """A way to the broker that can be cut."""
+    with Cable(mosquitto.port) as cable:
+        yield cable
 
 
 class Stream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -61,12 +61,6 @@ class Topic(SourceHarness):
         await asyncio.to_thread(self._cable.cut)
 
 
-@pytest.fixture
-def cable(mosquitto: MosquittoServer) -> Iterator[Cable]:
-    with Cable(mosquitto.port) as cable:
-        yield cable
-
-
 class TestMqttSource(SourceSuite):
     component = "MqttSource"
     capabilities = Capabilities(
@@ -103,8 +97,14 @@ def begin_session(server: MosquittoServer, topic: str) -> None:
     client = Client(CallbackAPIVersion.VERSION2, topic, protocol=MQTTProtocolVersion.MQTTv5)
     session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     session.SessionExpiryInterval = 60
-    client.on_connect = lambda *_: client.subscribe(f"{topic}/#", 1)
-    client.on_subscribe = lambda *_: client.disconnect()
+
+    def subscribe(*_: Any) -> None:
+        client.subscribe(f"{topic}/#", 1)
+
+    def leave(*_: Any) -> None:
+        client.disconnect()
+
+    client.on_connect, client.on_subscribe = subscribe, leave
     client.connect(server.host, server.port, clean_start=False, properties=session)
     client.loop_forever()
 

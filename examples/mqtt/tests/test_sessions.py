@@ -42,7 +42,11 @@ async def build(registry: Registry) -> AsyncIterator[Build]:
     sources: list[MqttSource] = []
 
     def build(server: MosquittoServer, **options: Any) -> MqttSource:
-        given = {"host": server.host, "port": server.port, "topic_filter": ("t/#",)} | options
+        given: dict[str, Any] = {
+            "host": server.host,
+            "port": server.port,
+            "topic_filter": ("t/#",),
+        } | options
         context = BuildContext(DataSpec.of("int64"), registry)
         source = MqttSource(MqttSourceDescriptor(**given), context)
         sources.append(source)
@@ -82,7 +86,11 @@ def exchange(server: MosquittoServer, **options: Any) -> tuple[dict[str, Any], d
 async def test_what_was_not_delivered_comes_again_to_the_next_start(
     build: Build, mosquitto: MosquittoServer, topic: str
 ) -> None:
-    options = {"client_id": topic, "session_expiry_s": 60, "topic_filter": (f"{topic}/#",)}
+    options: dict[str, Any] = {
+        "client_id": topic,
+        "session_expiry_s": 60,
+        "topic_filter": (f"{topic}/#",),
+    }
     source = build(mosquitto, **options)
     await source.start()
     for number in range(4):
@@ -118,7 +126,7 @@ async def test_without_a_session_the_next_start_begins_with_what_is_new(
 async def test_the_receive_maximum_holds_the_broker_back_without_a_loss(
     build: Build, mosquitto: MosquittoServer, topic: str
 ) -> None:
-    session = {"client_id": topic, "session_expiry_s": 60, "receive_maximum": 5}
+    session: dict[str, Any] = {"client_id": topic, "session_expiry_s": 60, "receive_maximum": 5}
     source = build(mosquitto, topic_filter=(f"{topic}/#",), **session)
     await source.start()
     with Around(mosquitto.port, f"{topic}/#") as around:

@@ -21,6 +21,7 @@ from queueconnector_mqtt.descriptors import MqttSinkDescriptor
 from queueconnector_mqtt.sink import MqttSink
 
 from .around import Around
+from .cable import Cable
 
 Start = Callable[..., Awaitable[MqttSink]]
 
@@ -31,7 +32,11 @@ async def start(mosquitto: MosquittoServer, registry: Registry, topic: str) -> A
     sinks: list[MqttSink] = []
 
     async def start(spec: DataSpec | None = None, **options: Any) -> MqttSink:
-        given = {"host": mosquitto.host, "port": mosquitto.port, "topic": f"{topic}/out"} | options
+        given: dict[str, Any] = {
+            "host": mosquitto.host,
+            "port": mosquitto.port,
+            "topic": f"{topic}/out",
+        } | options
         context = BuildContext(spec or DataSpec.of("float64"), registry, configuration="hash")
         sink = MqttSink(MqttSinkDescriptor(**given), context)
         sinks.append(sink)
@@ -143,7 +148,7 @@ async def test_what_the_broker_refuses_is_named_and_the_rest_arrives(
             file.write(f"acl_file {acl}\n")
         server.restart()
         context = BuildContext(DataSpec.of("str"), registry)
-        options = {"host": server.host, "port": server.port, "topic": "{key}"}
+        options: dict[str, Any] = {"host": server.host, "port": server.port, "topic": "{key}"}
         sink = MqttSink(MqttSinkDescriptor(**options), context)
         await sink.start()
         keys = [b"open/a", b"closed/a", b"open/b", b"open/c"]
@@ -165,7 +170,12 @@ async def test_a_broker_that_restarts_gets_the_rest_of_the_batch(
 ) -> None:
     context = BuildContext(DataSpec.of("int64"), registry)
     with MosquittoServer("restarted") as server:
-        options = {"host": server.host, "port": server.port, "topic": "t", "retain": True}
+        options: dict[str, Any] = {
+            "host": server.host,
+            "port": server.port,
+            "topic": "t",
+            "retain": True,
+        }
         sink = MqttSink(MqttSinkDescriptor(**options), context)
         await sink.start()
         await sink.write(Batch([1]))
@@ -185,7 +195,11 @@ async def test_more_than_the_broker_supports_is_fatal(registry: Registry) -> Non
     context = BuildContext(DataSpec.of("int64"), registry)
     with MosquittoServer("limited", settings=["max_qos 1", "retain_available false"]) as server:
         for option, told in (({"qos": 2}, "allows 1 at most"), ({"retain": True}, "retains no")):
-            options = {"host": server.host, "port": server.port, "topic": "t"} | option
+            options: dict[str, Any] = {
+                "host": server.host,
+                "port": server.port,
+                "topic": "t",
+            } | option
             sink = MqttSink(MqttSinkDescriptor(**options), context)
             with pytest.raises(FatalError, match=told):
                 await sink.start()
@@ -193,17 +207,13 @@ async def test_more_than_the_broker_supports_is_fatal(registry: Registry) -> Non
 
 
 async def test_the_will_is_published_when_the_client_is_lost_and_only_then(
-    start: Start, around: Around, topic: str
+    start: Start, around: Around, cable: Cable, topic: str
 ) -> None:
     will = WillOptions(topic=f"{topic}/gone", payload="lost", qos=1)
     well = await start(will=will)
     await well.stop()
-    lost = await start(will=will)
-    assert lost._connection is not None
-    assert lost._connection._client is not None
-    socket = lost._connection._client.socket()
-    assert socket is not None
-    socket.shutdown(2)  # type: ignore[union-attr]
+    await start(will=will, port=cable.port)
+    cable.cut()
 
     (message,) = around.take(1)
 
