@@ -202,7 +202,7 @@ async def test_a_burst_of_quality_0_is_bounded_counted_and_a_gap(
         "topic": f"out-{topic}", "max_inflight": 1, "qos": 0,
     }  # fmt: skip
     await stream.start(source | {"buffer_size": 10, "qos": 0}, blocked, dtype="int")
-    total = 5_000
+    total = 2_000
     for number in range(total):
         around._client.publish(f"{topic}/n", str(number), 0)
     around.publish(f"{topic}/n", "-1", 1)

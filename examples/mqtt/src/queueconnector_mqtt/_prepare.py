@@ -21,6 +21,18 @@ __all__ = ("connect_properties", "prepared", "publish_properties")
 CONNECT_TIMEOUT_S: Final = 3.0
 
 
+class _ClosedIfRefused(ssl.SSLSocket):
+    """paho forgets the socket of a handshake that failed."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands, or close."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 def prepared(options: BrokerOptions, session: Session) -> Client:
     """A client that is not connected yet.
 
@@ -63,7 +75,10 @@ def _certificates(tls: TlsOptions) -> ssl.SSLContext:
     env, file = tls.key_password_env, tls.key_password_file
     if env is not None or file is not None:
         phrase = SecretReference("pass phrase of the key", env, file, "key_password").read()
-    return client_context(*(tls.ca_file, tls.cert_file, tls.key_file, phrase), strict=tls.strict)
+    files = tls.ca_file, tls.cert_file, tls.key_file
+    context = client_context(*files, phrase, strict=tls.strict)
+    context.sslsocket_class = _ClosedIfRefused
+    return context
 
 
 def _properties(packet: int, given: Mapping[str, Any]) -> Properties | None:
