@@ -12,9 +12,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from queueconnector_core.secret import SecretReference
-from queueconnector_core.tls import client_context
+from queueconnector_core.tls import TlsOptions
 from queueconnector_mqtt._messages import Outgoing, Session
-from queueconnector_mqtt.broker import BrokerOptions, TlsOptions
+from queueconnector_mqtt.broker import BrokerOptions
 
 __all__ = ("connect_properties", "prepared", "publish_properties")
 
@@ -71,12 +71,7 @@ def _password(options: BrokerOptions) -> str | None:
 
 
 def _certificates(tls: TlsOptions) -> ssl.SSLContext:
-    phrase = None
-    env, file = tls.key_password_env, tls.key_password_file
-    if env is not None or file is not None:
-        phrase = SecretReference("pass phrase of the key", env, file, "key_password").read()
-    files = tls.ca_file, tls.cert_file, tls.key_file
-    context = client_context(*files, phrase, strict=tls.strict)
+    context = tls.certificates()
     context.sslsocket_class = _ClosedIfRefused
     return context
 

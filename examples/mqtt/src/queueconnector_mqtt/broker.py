@@ -13,17 +13,14 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import ConfigError, Problem
 from queueconnector_core.protocols import Codec
 from queueconnector_core.registry import Registry
-from queueconnector_core.secret import check_reference
+from queueconnector_core.secret import by_reference, check_reference
+from queueconnector_core.tls import TlsOptions
 from queueconnector_mqtt.topics import TopicName, refusal_of_name
 
-__all__ = ("BrokerOptions", "TlsOptions", "WillOptions")
+__all__ = ("BrokerOptions", "WillOptions")
 
 DEFAULT_ENCODING: Final = "json"
 """How values stand in payloads when no encoding is given; of bytes it would be a mere label."""
-
-_BY_REFERENCE: Final = (
-    "a secret does not stand in a configuration; {0}_env or {0}_file say where it is"
-)
 
 Host = Annotated[
     str,
@@ -41,60 +38,6 @@ ClientId = Annotated[
         max_length=65_535,
     ),
 ]
-
-
-@attrs.frozen(kw_only=True)
-class TlsOptions:
-    """How the broker proves who it is, and this client with a certificate."""
-
-    former_options: ClassVar[Mapping[str, str]] = {
-        "key_password": _BY_REFERENCE.format("key_password")
-    }
-
-    ca_file: Annotated[
-        str | None,
-        Meta(
-            description="PEM file of the authorities that vouch for the broker; null: those of the "
-            "system."
-        ),
-    ] = None
-    cert_file: Annotated[
-        str | None,
-        Meta(description="PEM file of the certificate by which this client proves who it is."),
-    ] = None
-    key_file: Annotated[
-        str | None,
-        Meta(description="PEM file of its private key; null: it stands in cert_file."),
-    ] = None
-    key_password_env: Annotated[
-        str | None,
-        Meta(description="The environment variable that holds the pass phrase of the key."),
-    ] = None
-    key_password_file: Annotated[
-        str | None, Meta(description="The file that holds the pass phrase of the key.")
-    ] = None
-    check_hostname: Annotated[
-        bool,
-        Meta(
-            description="false: accept a certificate that an authority vouches for, whatever host "
-            "it names."
-        ),
-    ] = True
-    strict: Annotated[
-        bool,
-        Meta(
-            description="false: accept certificates without the newer extensions that Python 3.13 "
-            "demands (VERIFY_X509_STRICT)."
-        ),
-    ] = True
-
-    def problems(self) -> Iterator[Problem]:
-        """Options that do not go together, with paths from here."""
-        yield from check_reference(self.key_password_env, self.key_password_file, "key_password")
-        if self.cert_file is None:
-            for name in ("key_file", "key_password_env", "key_password_file"):
-                if getattr(self, name) is not None:
-                    yield Problem(name, "needs the certificate too: cert_file")
 
 
 @attrs.frozen(kw_only=True)
@@ -129,7 +72,7 @@ class WillOptions:
 class BrokerOptions:
     """The options that both ends share."""
 
-    former_options: ClassVar[Mapping[str, str]] = {"password": _BY_REFERENCE.format("password")}
+    former_options: ClassVar[Mapping[str, str]] = by_reference("password")
 
     host: Host
     port: Annotated[
@@ -205,11 +148,12 @@ class BrokerOptions:
             for name in ("password_env", "password_file"):
                 if getattr(self, name) is not None:
                     yield Problem(name, "needs the name of the user too: user")
-        for name, part in (("tls", self.tls), ("will", self.will)):
-            if part is not None:
-                yield from (problem.under(name) for problem in part.problems())
-        if self.will is not None and self.will.delay_s and self.protocol != "5":
-            yield Problem("will.delay_s", needs_5(self.protocol))
+        if self.tls is not None:
+            yield from (problem.under("tls") for problem in self.tls.tls_problems())
+        if self.will is not None:
+            yield from (problem.under("will") for problem in self.will.problems())
+            if self.will.delay_s and self.protocol != "5":
+                yield Problem("will.delay_s", needs_5(self.protocol))
 
 
 def needs_5(protocol: str) -> str:
