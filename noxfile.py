@@ -74,15 +74,8 @@ def audit(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types of sources and tests, as every supported Python sees them."""
     sources = [str(member.relative_to(ROOT) / "src") for member in members()]
-    others = [
-        "tests",
-        "examples/line_files/tests",
-        "examples/mqtt/tests",
-        "tools",
-        "bench",
-        "deploy",
-        "noxfile.py",
-    ]
+    examples = [str(folder.relative_to(ROOT)) for folder in ROOT.glob("examples/*/tests")]
+    others = ["tests", *examples, "tools", "bench", "deploy", "noxfile.py"]
     for version in PYTHON_VERSIONS:
         session.run(tool("mypy"), "--python-version", version, *sources, *others)
 
@@ -120,7 +113,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def reference(session: nox.Session) -> None:
-    """The JSON schema and the pages of components, their proof and public names, into the docs."""
+    """The JSON schema, and the pages of components, their proof and public names."""
     for name in ("schema", "components", "api"):
         session.run(tool("python"), f"tools/write_{name}.py")
     session.run(tool("python"), "-m", "tests.conformance")

@@ -20,7 +20,12 @@ from msgspec import Meta
 
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.descriptors import PipeDescriptor, SinkDescriptor, SourceDescriptor
+from queueconnector_core.descriptors import (
+    Descriptor,
+    PipeDescriptor,
+    SinkDescriptor,
+    SourceDescriptor,
+)
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.hints import COMPONENT_BASES, options_of
 from queueconnector_core.registry import Registry
@@ -188,34 +193,40 @@ class DescriptorSuite(Suite):
     @rule("2.4", after=("test_the_example_is_valid",))
     def test_check_refuses_with_config_errors(self, registry: Registry) -> None:
         """For any dtype and shape it raises `ConfigError` or accepts; it connects to nothing."""
-        accepted = {dtype for dtype, _ in self._accepted(registry)}
+        descriptor = self.structured(self.example, registry)
+        accepted = [spec for spec in (self.spec, *_specs()) if _accepts(descriptor, spec, registry)]
         assert accepted, f"the example accepts none of {', '.join(STANDARD_DTYPES)}"
 
     @rule("2.4", requires=("dtypes",), after=("test_check_refuses_with_config_errors",))
     def test_it_accepts_what_it_declares(self, registry: Registry) -> None:
         """The dtypes and the number of dimensions are those of the capabilities."""
-        accepted = list(self._accepted(registry))
-        assert {dtype for dtype, _ in accepted} == set(self.capabilities.dtypes or ())
-        most = max(dimensions for _, dimensions in accepted)
-        assert most == min(self.capabilities.max_dimensions, 3)
-
-    def _accepted(self, registry: Registry) -> Iterator[tuple[str, int]]:
-        """The dtypes with the numbers of dimensions, up to three, that the example accepts."""
-        if self.kind is ComponentKind.CONFIG_SOURCE:
-            yield "str", 0
-            return
         descriptor = self.structured(self.example, registry)
-        for dtype in STANDARD_DTYPES:
-            for dimensions in range(4 if dtype not in {"bytes", "object"} else 1):
-                spec = DataSpec.of(dtype, [2] * dimensions)
-                try:
-                    if isinstance(descriptor, SourceDescriptor | SinkDescriptor):
-                        descriptor.check(spec, registry)
-                    elif isinstance(descriptor, PipeDescriptor):
-                        descriptor.output(spec)
-                except ConfigError:
-                    continue
-                yield dtype, dimensions
+        accepted = [spec for spec in _specs() if _accepts(descriptor, spec, registry)]
+        declared = {DataSpec.of(dtype).dtype for dtype in self.capabilities.dtypes or ()}
+        assert {spec.dtype for spec in accepted} == declared
+        most = max(len(spec.shape) for spec in accepted)
+        assert most == min(self.capabilities.max_dimensions, MOST_DIMENSIONS)
+
+
+MOST_DIMENSIONS: Final = 3
+
+
+def _specs() -> Iterator[DataSpec]:
+    """The dtypes with up to three dimensions that descriptors are asked about."""
+    for dtype in STANDARD_DTYPES:
+        for dimensions in range(1 if dtype in {"bytes", "object"} else MOST_DIMENSIONS + 1):
+            yield DataSpec.of(dtype, [2] * dimensions)
+
+
+def _accepts(descriptor: Descriptor, spec: DataSpec, registry: Registry) -> bool:
+    try:
+        if isinstance(descriptor, SourceDescriptor | SinkDescriptor):
+            descriptor.check(spec, registry)
+        elif isinstance(descriptor, PipeDescriptor):
+            descriptor.output(spec)
+    except ConfigError:
+        return False
+    return True
 
 
 @functools.lru_cache(maxsize=8)
