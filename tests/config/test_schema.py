@@ -59,6 +59,7 @@ class FormsSourceDescriptor(SourceDescriptor):
     settings: Annotated[Mapping[str, float], Meta(min_length=1, max_length=1)] = {"a": 1.0}
     parts: Annotated[Sequence[Part], Meta(max_length=2)] = attrs.field(factory=list)
     kind: Annotated[Any, DtypeLiteral()] = "str"
+    other: Annotated[Any, DtypeLiteral(optional=True)] = None
     anything: Annotated[Any, Meta(max_length=2), Meta(le=9)] = None
     inner: SourceDescriptor | None = None
 
@@ -179,6 +180,7 @@ def test_a_component_is_a_closed_object_chosen_by_its_names() -> None:
         ),
         ("parts", {"type": "array", "items": PART, "maxItems": 2, "default": []}),
         ("kind", {"$ref": "#/$defs/dtype", "default": "str"}),
+        ("other", {"anyOf": [{"$ref": "#/$defs/dtype"}, {"type": "null"}], "default": None}),
         ("inner", {"anyOf": [{"$ref": "#/$defs/source"}, {"type": "null"}], "default": None}),
     ],
 )

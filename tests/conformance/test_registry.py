@@ -7,9 +7,20 @@ import pytest
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.testing import DescriptorSuite, Suite
 from queueconnector_core.testing.suite import installed
-from tests.conformance import test_core, test_kafka, test_memory, test_sdp, test_tango
+from tests.conformance import (
+    test_core,
+    test_core_pipes,
+    test_core_sinks,
+    test_kafka,
+    test_memory,
+    test_sdp,
+    test_tango,
+)
 
-MODULES = (test_core, test_kafka, test_memory, test_sdp, test_tango)
+MODULES = (
+    *(test_core, test_core_pipes, test_core_sinks),
+    *(test_kafka, test_memory, test_sdp, test_tango),
+)
 PACKAGES = {f"queueconnector_{name}" for name in ("core", "kafka", "memory", "sdp", "tango")}
 OURS = [
     pytest.param(component, id=component.name)

@@ -84,6 +84,10 @@ class SinkDescriptor(Descriptor):
         """How it makes the octets that it writes; None: it writes values."""
         return None
 
+    def members(self) -> Sequence[tuple[str, SinkDescriptor]]:
+        """The sinks inside it, each with its path; core checks them, and sees to their claims."""
+        return ()
+
     def for_dead_letters(self) -> SinkDescriptor:
         """This sink as the place of dead letters: key and headers of records must travel."""
         return self
@@ -119,6 +123,9 @@ class OneOrMany:
 @attrs.frozen
 class DtypeLiteral:
     """Marks the option that names a dtype."""
+
+    optional: bool = False
+    """Whether null is accepted as well."""
 
 
 @attrs.frozen

@@ -28,7 +28,7 @@ def ailment(exchange: Exchange) -> str | None:
     silent_s = exchange.silent_s()
     if silent_s > limit_s:
         return f"no sign of life from a source for {silent_s:.0f} s"
-    return None
+    return exchange.impaired()
 
 
 def ailments(groups: Iterable[Group]) -> dict[str, str]:

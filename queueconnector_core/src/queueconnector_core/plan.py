@@ -337,6 +337,8 @@ class _Prover:
                 self.claims.extend(
                     attrs.evolve(claim, path=join_path(place, claim.path)) for claim in claims
                 )
+        for inner, member in sink.members():
+            self._sink(join_path(path, inner), member, specs)
         return plan
 
     def _component(

@@ -268,11 +268,11 @@ def _union_hook(cls: Any, converter: Converter) -> Hook:
 def _annotated_hook(cls: Any, converter: Converter) -> Hook:
     inner, *marks = get_args(cls)
     one_or_many = any(isinstance(mark, OneOrMany) for mark in marks)
-    names_dtype = any(isinstance(mark, DtypeLiteral) for mark in marks)
+    dtype_mark = next((mark for mark in marks if isinstance(mark, DtypeLiteral)), None)
     metas = [mark for mark in marks if isinstance(mark, Meta)]
 
     def hook(value: Any, _: Any) -> Any:
-        if names_dtype:
+        if dtype_mark is not None and not (dtype_mark.optional and value is None):
             check_dtype(value)
         if one_or_many and not isinstance(value, list):
             return (converter.structure(value, get_args(inner)[0]),)

@@ -13,10 +13,10 @@ from queueconnector_core.codecs import resolve_codec
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDescriptor
 from queueconnector_core.errors import ConfigError, Problem
+from queueconnector_core.expression import key_search
 from queueconnector_core.protocols import Codec
 from queueconnector_core.provenance import time_of
 from queueconnector_core.registry import Registry
-from queueconnector_kafka._keys import key_search
 from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
 

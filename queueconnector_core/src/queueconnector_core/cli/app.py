@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "convert": ("convert:convert", "Bring a configuration of an older release up to date."),
     "run": ("run:run", "Run the exchanges of a configuration."),
     "gaps": ("gaps:gaps", "Print what a run knows to be missing."),
+    "new-plugin": ("new_plugin:new_plugin", "Begin a plugin of your own."),
     "dlq": ("dlq:app", "Look at dead letters, repair them, and drive them again."),
 }
 """Module and function below this package, and the line of help, by name of the command."""

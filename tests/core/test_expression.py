@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from queueconnector_core.errors import ConfigError, RecordError
-from queueconnector_tango.paths import compile_path, holds, plain
+from queueconnector_core.expression import compile_expression, holds, key_search, plain
 
 ROWS = np.array(
     [("SKA001", "2024-08-01T18:50:23.5", [1.5, math.nan]), ("SKA002", "NaT", [3.0, -0.0])],
@@ -56,7 +56,7 @@ def test_rows_of_a_structured_array_are_objects_by_field_name() -> None:
     ],
 )
 def test_a_path_finds_a_part_of_it(path: str, found: Any) -> None:
-    np.testing.assert_equal(compile_path(path)(plain(ROWS)), found)
+    np.testing.assert_equal(compile_expression(path)(plain(ROWS)), found)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_path_finds_a_part_of_it(path: str, found: Any) -> None:
 )
 def test_what_would_fail_in_every_record_is_refused_at_once(path: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        compile_path(path)
+        compile_expression(path)
     (problem,) = caught.value.problems
     assert problem.path == ""
     assert told in problem.message
@@ -97,7 +97,7 @@ def test_what_would_fail_in_every_record_is_refused_at_once(path: str, told: str
 )
 def test_what_fails_in_one_record_is_an_error_of_that_record(path: str, document: Any) -> None:
     with pytest.raises(RecordError):
-        compile_path(path)(document)
+        compile_expression(path)(document)
 
 
 @pytest.mark.parametrize("false", [None, False, "", [], {}])
@@ -108,3 +108,21 @@ def test_null_false_and_what_is_empty_does_not_hold(false: Any) -> None:
 @pytest.mark.parametrize("true", [True, 0, 0.0, math.nan, "false", [0], {"a": None}])
 def test_everything_else_does(true: Any) -> None:
     assert holds(true)
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [({"id": "é"}, "é".encode()), ({"id": 7}, b"7"), ({"id": True}, b"true"), ({}, None)],
+)
+def test_a_key_is_text_or_the_json_of_a_number(value: Any, key: bytes | None) -> None:
+    assert key_search("id")(value) == key
+
+
+@pytest.mark.parametrize("value", [{"id": [1]}, {"id": {}}])
+def test_containers_are_no_keys(value: Any) -> None:
+    with pytest.raises(RecordError, match="no key: found"):
+        key_search("id")(value)
+
+
+def test_a_key_may_be_a_time_of_a_structured_value() -> None:
+    assert key_search("at")(ROWS[0]) == b"2024-08-01T18:50:23.500"
