@@ -26,7 +26,7 @@ RUNS_WHAT_IT_READS = "S102,S301,S302,S307,S506,S701"
 SLOW = (
     *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
     *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
-    *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site")),
+    *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site", "tutorial")),
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 
@@ -73,7 +73,8 @@ def audit(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types of sources and tests, as every supported Python sees them."""
     sources = [str(member.relative_to(ROOT) / "src") for member in members()]
-    others = ["tests", "examples/line_files/tests", "tools", "bench", "deploy", "noxfile.py"]
+    examples = [str(folder.relative_to(ROOT)) for folder in ROOT.glob("examples/*/tests")]
+    others = ["tests", *examples, "tools", "bench", "deploy", "noxfile.py"]
     for version in PYTHON_VERSIONS:
         session.run(tool("mypy"), "--python-version", version, *sources, *others)
 

@@ -78,7 +78,8 @@ class TestKafkaConsumerSource(SourceSuite):
 
     component = "KafkaConsumerSource"
     dtype = "int64"
-    capabilities = Capabilities(stored=False, refuses=True, proves_life=True, max_held=2000)
+    # What its client fetches ahead is bounded in octets.
+    capabilities = Capabilities(stored=False, refuses=True, proves_life=True, max_held=None)
 
     @pytest.fixture
     def harness(self, kafka_broker: KafkaBroker) -> SourceHarness:
@@ -90,7 +91,7 @@ class TestKafkaConsumerSourceOfAGroup(SourceSuite):
 
     component = "KafkaConsumerSource"
     dtype = "int64"
-    capabilities = Capabilities(acknowledges=True, refuses=True, proves_life=True, max_held=2000)
+    capabilities = Capabilities(acknowledges=True, refuses=True, proves_life=True, max_held=None)
 
     @pytest.fixture
     def harness(self, kafka_broker: KafkaBroker) -> SourceHarness:

@@ -29,6 +29,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "docs/how-to/secure.md": "test_secure.py",
     "docs/how-to/test-a-plugin.md": "test_kit.py",
     "docs/reference/api.md": "test_documents.py",
+    "docs/tutorial/write-a-plugin.md": "test_tutorial.py",
 }
 """Pages that have a test of their own, as they need a world of their own."""
 

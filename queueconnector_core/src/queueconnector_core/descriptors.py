@@ -41,6 +41,8 @@ class Descriptor:
 
     former_options: ClassVar[Mapping[str, str]] = {}
     """Options of older releases that are refused, each with the reason and the way out."""
+    example: ClassVar[Mapping[str, Any]] = {}
+    """dtype and shape of an exchange in which it works, where the usual ones do not."""
 
 
 class SourceDescriptor(Descriptor):
@@ -77,6 +79,10 @@ class SinkDescriptor(Descriptor):
     def claims(self, spec: DataSpec) -> Sequence[Claim]:
         """What this sink needs for itself alone, such as the names of its attributes."""
         return ()
+
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec | None:
+        """How it makes the octets that it writes; None: it writes values."""
+        return None
 
     def members(self) -> Sequence[tuple[str, SinkDescriptor]]:
         """The sinks inside it, each with its path; core checks them, and sees to their claims."""

@@ -32,6 +32,7 @@ class BufferWithTimePipeDescriptor(PipeDescriptor):
     timespan: Annotated[
         float,
         Meta(
+            extra_json_schema={"unit": "s"},
             description="How long a window stays open, in seconds; 0: records that arrive together "
             "are passed on together, at once.",
             ge=0,

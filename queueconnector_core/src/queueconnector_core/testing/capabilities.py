@@ -52,6 +52,6 @@ class Capabilities:
     None: not declared."""
     max_dimensions: int = 32
     """The most dimensions of a value that the descriptor accepts, of numbers."""
-    max_held: int = 1000
+    max_held: int | None = 1000
     """So many records at most are held back inside: by a source whose records nobody takes, by a
-    pipe."""
+    pipe. None: it is bounded otherwise, such as in octets."""

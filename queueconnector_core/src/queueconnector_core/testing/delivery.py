@@ -136,12 +136,13 @@ class DeliveryTests(SourceBase):
 
         assert reading.cancelled(), "the cancellation of read was swallowed"
 
-    @rule("4.6", after=("test_read_ends_after_stop",))
+    @rule("4.6", requires=("max_held",), after=("test_read_ends_after_stop",))
     async def test_it_holds_a_bounded_number(
         self, harness: SourceHarness, registry: Registry
     ) -> None:
         """While nobody takes what it gives, it goes on receiving for a bounded number only."""
         most = self.capabilities.max_held
+        assert most is not None
         source, batches, _ = await self.begun(harness, registry, 3 * most)
         await self.read_some(batches, 1)
         await asyncio.sleep(self.held_back_s)

@@ -202,10 +202,11 @@ class PipeSuite(Suite):
         for batches, feed in zip(found, feeds, strict=True):
             assert sum(batch.source_records for batch in batches) == feed.given
 
-    @rule("5.3", after=("test_no_record_is_lost",))
+    @rule("5.3", requires=("max_held",), after=("test_no_record_is_lost",))
     async def test_it_holds_a_bounded_number(self, registry: Registry) -> None:
         """Of a stream without end no more than a bounded number is held back."""
         most = self.capabilities.max_held
+        assert most is not None
         feed = Feed([Batch(self.values(n, 1)) for n in range(2 * most + 10)], ends=False)
         stream = self.build(registry).process(feed.stream)
 
