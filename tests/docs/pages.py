@@ -23,12 +23,14 @@ PAGES: Final = (
 ELSEWHERE: Final[Mapping[str, str]] = {
     "README.md": "test_readme.py",
     "docs/explanation/accounting.md": "test_accounting.py",
+    "docs/how-to/check-a-configuration.md": "test_command_line.py",
     "docs/how-to/deploy-container.md": "test_container.py",
     "docs/how-to/deploy-tango-database.md": "test_how_to.py",
     "docs/how-to/pipes.md": "test_pipes.py",
     "docs/how-to/secure.md": "test_secure.py",
     "docs/how-to/test-a-plugin.md": "test_kit.py",
     "docs/reference/api.md": "test_documents.py",
+    "docs/reference/command-line.md": "test_command_line.py",
     "docs/tutorial/write-a-plugin.md": "test_tutorial.py",
 }
 """Pages that have a test of their own, as they need a world of their own."""
@@ -47,6 +49,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
     "pip install": "what it installs is installed: tests/packaging does it with the wheels",
     "make demo": "runs for a minute: tests/demo runs it",
     "python -m pointing_loop --dishes": "runs for a minute: tests/demo runs it",
+    "pytest examples/mqtt/tests": "is one of the tests",
     "make chaos": "runs for hours: its short form is tests/chaos",
     "python tools/release.py": "makes a release: tests/tools tries it on a copy",
     '{"state"': "a report, not a configuration: tests/sdp writes and reads such",

@@ -43,6 +43,8 @@ class Descriptor:
     """Options of older releases that are refused, each with the reason and the way out."""
     example: ClassVar[Mapping[str, Any]] = {}
     """dtype and shape of an exchange in which it works, where the usual ones do not."""
+    example_options: ClassVar[Mapping[str, Any]] = {}
+    """Options of an example that works, where those that are required do not make one."""
 
 
 class SourceDescriptor(Descriptor):

@@ -21,7 +21,7 @@ from queueconnector_core.component import (
     Stability,
 )
 from queueconnector_core.dataspec import DataSpec, dtype_literal
-from queueconnector_core.descriptors import DtypeLiteral, OneOrMany
+from queueconnector_core.descriptors import DtypeLiteral, OneOrMany, SinkDescriptor
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.hints import (
     BOUNDS,
@@ -193,7 +193,7 @@ def example_of_type(component: ComponentType, registry: Registry) -> dict[str, A
     None where nothing that is installed goes together with it.
     """
     if component.kind is ComponentKind.CONFIG_SOURCE:
-        return _written(component)
+        return _written(component, registry)
     options: Mapping[str, Any] = {}
     if component.kind is ComponentKind.CODEC:
         options = {"encoding": component.name}
@@ -218,10 +218,10 @@ def _candidates(
         for source in sources:
             for sink in sinks:
                 given = options if source.kind is not component.kind else {}
-                exchange = {**spec, "source": {**_written(source), **given}}
+                exchange = {**spec, "source": {**_written(source, registry), **given}}
                 if component.kind is ComponentKind.PIPE:
-                    exchange["pipe"] = _written(pipes[0])
-                yield {**exchange, "sink": _written(sink)}
+                    exchange["pipe"] = _written(pipes[0], registry)
+                yield {**exchange, "sink": _written(sink, registry)}
 
 
 def _partners(
@@ -234,8 +234,29 @@ def _partners(
         if kind is not ComponentKind.SOURCE
         or set(options) <= set(options_of(each.descriptor_class))
     ]
-    return sorted(found, key=lambda each: (len(each.requires), len(_written(each)), each.name))
+    return sorted(
+        found, key=lambda each: (len(each.requires), len(_written(each, registry)), each.name)
+    )
 
 
-def _written(component: ComponentType) -> dict[str, Any]:
-    return {"type": component.name, **example_options(component.descriptor_class)}
+def _written(component: ComponentType, registry: Registry) -> dict[str, Any]:
+    """The simplest sink of all stands for those inside of it."""
+    simplest = min(
+        filter(_stands_alone, registry.walk(ComponentKind.SINK)),
+        key=lambda each: (len(example_options(each.descriptor_class)), each.name),
+        default=None,
+    )
+    inner: dict[type, Any] = {}
+    if simplest is not None:
+        inner[SinkDescriptor] = {
+            "type": simplest.name,
+            **example_options(simplest.descriptor_class),
+        }
+    return {"type": component.name, **example_options(component.descriptor_class, inner)}
+
+
+def _stands_alone(sink: ComponentType) -> bool:
+    """Whether a sink needs nothing of a host, and no other sink."""
+    alone = example_options(sink.descriptor_class)
+    around = example_options(sink.descriptor_class, {SinkDescriptor: {"type": sink.name}})
+    return not sink.requires and alone == around

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import attrs
 import numpy as np
@@ -36,6 +36,11 @@ class JoinPipeDescriptor(KeyOptions, PipeDescriptor):
     by time stamp, records of one source), the oldest is given up. By time stamp each source is
     thought to be in order.
     """
+
+    example_options: ClassVar[Mapping[str, Any]] = {
+        "sources": {"azimuth": "*/azimuth", "elevation": "*/elevation"},
+        "tolerance_s": 0.05,
+    }
 
     sources: Annotated[
         Mapping[str, str],

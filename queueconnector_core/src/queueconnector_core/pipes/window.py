@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
-from typing import Annotated
+from collections.abc import AsyncIterator, Mapping
+from typing import Annotated, Any, ClassVar
 
 import attrs
 from msgspec import Meta
@@ -35,6 +35,8 @@ __all__ = (
 @attrs.frozen(kw_only=True)
 class WindowOptions(PipeDescriptor):
     """The options that both kinds of windows share."""
+
+    example_options: ClassVar[Mapping[str, Any]] = {"span_s": 10.0}
 
     reduce: Annotated[
         Reduction,
@@ -125,6 +127,8 @@ class SlidingWindowPipeDescriptor(WindowOptions):
     A record is held, and acknowledged, with the last of its windows. The first windows are not full
     yet, and at the end of the exchange the last ones run empty; else as TumblingWindowPipe.
     """
+
+    example_options: ClassVar[Mapping[str, Any]] = {"span_s": 10.0, "step_s": 1.0}
 
     step_count: Annotated[
         int | None,

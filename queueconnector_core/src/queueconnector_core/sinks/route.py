@@ -35,7 +35,8 @@ class Route:
         When,
         Meta(
             description="Which records take it: a JMESPath that finds anything but false, null and "
-            'what is empty, or an object of limits for numbers, such as {"gt": 90}.'
+            'what is empty, or an object of limits for numbers, such as {"gt": 90}.',
+            examples=[{"gt": 90}],
         ),
     ]
     sink: Annotated[SinkDescriptor, Meta(description="The sink that they reach.")]
