@@ -256,7 +256,8 @@ def _written(component: ComponentType, registry: Registry) -> dict[str, Any]:
 
 
 def _stands_alone(sink: ComponentType) -> bool:
-    """Whether a sink needs nothing of a host, and no other sink."""
+    """Whether a sink needs nothing of a host, nothing for itself alone, and no other sink."""
     alone = example_options(sink.descriptor_class)
     around = example_options(sink.descriptor_class, {SinkDescriptor: {"type": sink.name}})
-    return not sink.requires and alone == around
+    claims_nothing = sink.descriptor_class.claims is SinkDescriptor.claims  # type: ignore[attr-defined]
+    return claims_nothing and not sink.requires and alone == around
