@@ -9,6 +9,8 @@ from queueconnector_core.cli.gaps import gaps
 from queueconnector_core.cli.list_plugins import list_plugins
 from queueconnector_core.cli.run import run
 from queueconnector_core.cli.schema import schema
+from queueconnector_core.cli.tap import tap
+from queueconnector_core.cli.top import top
 
 __all__ = ("app",)
 
@@ -22,3 +24,5 @@ app.command(list_plugins, name="list")
 app.command(schema, name="schema")
 app.command(dlq)
 app.command(gaps, name="gaps")
+app.command(tap, name="tap")
+app.command(top, name="top")

@@ -65,7 +65,9 @@ class WebOptions:
         except FatalError as error:
             raise ConfigError.at("web_token_file", str(error)) from None
         if len(token) < MIN_TOKEN:
-            raise ConfigError.at("web_token_file", f"the token has fewer than {MIN_TOKEN} characters")
+            raise ConfigError.at(
+                "web_token_file", f"the token has fewer than {MIN_TOKEN} characters"
+            )
         return token
 
 

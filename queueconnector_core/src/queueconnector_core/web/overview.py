@@ -18,6 +18,7 @@ from queueconnector_core.descriptors import Descriptor
 from queueconnector_core.errors import placed
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.group import Group
+from queueconnector_core.hints import options_of
 from queueconnector_core.plan import ComponentPlan, ExchangePlan
 from queueconnector_core.report import Report
 from queueconnector_core.states import State
@@ -29,8 +30,10 @@ Exchanges: TypeAlias = Iterator[tuple[Group, Exchange, ExchangePlan]]
 
 VERSION: Final = metadata.version("queueconnector-core")
 
-_SECRETIVE: Final = re.compile(r"passw(or)?d|passphrase|secret|token|credential|private", re.I)
-_REFERENCE: Final = re.compile(r"(_env|_file|_path|_location)$", re.I)
+_SECRETIVE: Final = re.compile(
+    r"passw(or)?d|passphrase|secret|token|credential|private", re.IGNORECASE
+)
+_REFERENCE: Final = re.compile(r"(_env|_file|_path|_location)$", re.IGNORECASE)
 _LOGIN: Final = re.compile(r"(?<=://)[^/@\s]+@")
 MASK: Final = "***"
 MAX_MEMBERS: Final = 32
@@ -169,11 +172,11 @@ def configuration(connector: Connector) -> Report:
 def options(descriptor: Descriptor | object) -> Report:
     """The options of an attrs class that differ from their defaults, masked."""
     written: Report = msgspec.to_builtins(descriptor)
-    for field in attrs.fields(type(descriptor)):
-        default = field.default
-        made = default.factory() if hasattr(default, "factory") else default  # type: ignore[union-attr]
-        if made is not attrs.NOTHING and getattr(descriptor, field.name) == made:
-            written.pop(field.name, None)
+    for name, option in options_of(type(descriptor)).items():
+        default = option.default
+        made = default.factory() if hasattr(default, "factory") else default
+        if made is not attrs.NOTHING and getattr(descriptor, name) == made:
+            written.pop(name, None)
     found: Report = masked(written)
     return found
 

@@ -52,9 +52,7 @@ class WebServer:
         """Raises `ConfigError` when the address or the token cannot be had."""
         token = await asyncio.to_thread(self._options.token)
         guard = Guard(self._options, token)
-        app = web.Application(
-            middlewares=[self._note, guard.middleware], client_max_size=MAX_BODY
-        )
+        app = web.Application(middlewares=[self._note, guard.middleware], client_max_size=MAX_BODY)
         tapping = Tapping(self._connector)
         app.add_routes(Reading(self._connector, self._history, time.time(), guard).routes())
         app.add_routes(tapping.routes())
@@ -110,7 +108,7 @@ class WebServer:
         self._silent.discard(request.protocol)
         return await handler(request)
 
-    def _close_if_silent(self, protocol: web.RequestHandler[web.Request]) -> None:
+    def _close_if_silent(self, protocol: web.RequestHandler) -> None:
         if protocol in self._silent:
             self._silent.discard(protocol)
             protocol.force_close()

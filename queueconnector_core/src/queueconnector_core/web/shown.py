@@ -89,7 +89,7 @@ def _step(array: np.ndarray[Any, Any], max_items: int) -> int:
     """Every how many items are shown along each axis."""
     if array.size <= max_items or not array.ndim:
         return 1
-    step = math.ceil((array.size / max_items) ** (1 / array.ndim))
+    step: int = math.ceil((array.size / max_items) ** (1 / array.ndim))
     while math.prod(math.ceil(size / step) for size in array.shape) > max_items:
         step += 1
     return step
@@ -101,24 +101,28 @@ def plain(value: Any, max_items: int | None, depth: int = MAX_DEPTH) -> Any:
     Structured items are objects, complex numbers pairs, octets an object with a preview in base64.
     What JSON has no number for is the text "NaN", "Infinity" or "-Infinity".
     """
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else _odd(value)
-    if isinstance(value, str):
-        return value if max_items is None or len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
     if isinstance(value, np.ndarray | np.generic):
         return _plain_numpy(np.asarray(value), max_items)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float | complex):
+        return _number(value)
+    if isinstance(value, str):
+        return value if max_items is None or len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"
+    return _plain_container(value, max_items, depth)
+
+
+def _number(value: complex) -> Any:
+    if isinstance(value, complex):
+        return [_number(value.real), _number(value.imag)]
+    return value if math.isfinite(value) else _odd(value)
+
+
+def _plain_container(value: Any, max_items: int | None, depth: int) -> Any:
     if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], bytes):
         return {"format": value[0], **_octets(value[1])}
     if isinstance(value, bytes | bytearray | memoryview):
         return _octets(bytes(value))
-    if isinstance(value, complex):
-        return [plain(value.real, None), plain(value.imag, None)]
-    return _plain_container(value, max_items, depth)
-
-
-def _plain_container(value: Any, max_items: int | None, depth: int) -> Any:
     if depth <= 0 or not isinstance(value, dict | list | tuple):
         return repr(value)[:MAX_LABEL]
     if isinstance(value, dict):
@@ -144,7 +148,7 @@ def _plain_numpy(array: np.ndarray[Any, Any], max_items: int | None) -> Any:
         return _rows(columns, array.ndim)
     if array.dtype.kind == "M":
         return np.datetime_as_string(array).tolist()
-    if array.dtype.kind in "fc" and not np.isfinite(array).all() or array.dtype.kind in "cOS":
+    if array.dtype.kind in "cOS" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
         return plain(array.tolist(), max_items)
     return array.tolist()
 

@@ -65,6 +65,7 @@ function rounded(value) {
 
 function seconds(value) {
   if (value === null || value === undefined) return "–";
+  if (value === 0) return "0 s";
   if (value < 1e-3) return `${rounded(value * 1e6)} µs`;
   return value < 1 ? `${rounded(value * 1e3)} ms` : `${rounded(value)} s`;
 }
@@ -211,8 +212,10 @@ function runs(xs, ys) {
 }
 
 function showHistory(prefix, history) {
-  const now = Date.now() / 1000;
-  const hour = { from: now - 3600, to: now, ends: ["an hour ago", "now"] };
+  const now = status.time_s;
+  const known = history.time_s[0] ?? now;
+  const minutes = Math.min(60, 5 * Math.ceil(Math.max(now - known, 1) / 300));
+  const hour = { from: now - 60 * minutes, to: now, ends: [`${minutes} min ago`, "now"] };
   plot(byId(`plot-${prefix}-rate`), history.time_s, history.delivered_hz, { ...hour, text: rounded, name: "Delivered records per second over the last hour" });
   plot(byId(`plot-${prefix}-latency`), history.time_s, history.latency_s, { ...hour, text: seconds, name: "Latency over the last hour" });
   const last = (values) => values.findLast((value) => value !== null);
