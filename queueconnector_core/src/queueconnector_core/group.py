@@ -123,11 +123,10 @@ class Group:
             if stream.exchange is exchange and self._wanted:
                 if stream.phase in {Phase.OPENING, Phase.STREAMING}:
                     return stream
-                raise StateError(f"{exchange.name} is {stream.phase.value}; try again later")
-        raise StateError(
-            f"{command} of {exchange.name} is not allowed in state {self._state.value} of group "
-            f"{self.name}; allowed while it streams"
-        )
+                text = f"while it is {stream.phase.value}; try again later"
+                raise StateError(f"{command} of {exchange.name} is not allowed {text}")
+        text = f"in state {self._state.value} of group {self.name}; allowed: while it streams"
+        raise StateError(f"{command} of {exchange.name} is not allowed {text}")
 
     async def settled(self) -> None:
         """Wait until nothing goes on, and nothing will by itself: at rest in OFF or FAULT."""

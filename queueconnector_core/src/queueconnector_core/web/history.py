@@ -59,13 +59,17 @@ class _Count:
         )
 
 
+def _no_points() -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.full((POINTS, len(_COLUMNS)), np.nan, np.float32)
+
+
 class _Track:
     """The history of one exchange."""
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
         self.now = Rates()
-        self.points = np.full((POINTS, len(_COLUMNS)), np.nan, np.float32)
+        self.points = _no_points()
         self._second = self._step = _Count.of(exchange)
 
     def sample(self) -> None:
@@ -112,12 +116,13 @@ class History:
     def report(self, name: str | None = None) -> dict[str, Any]:
         """The points of one exchange, or of all together, oldest first; JSON values.
 
-        Of all together the rates are summed, and the latency is the largest. Raises `KeyError`.
+        Of all together the rates are summed, and the latency is the largest. An exchange that has
+        just come has none yet.
         """
         if name is None:
             points = self._together()
         else:
-            points = self._tracks[name].points
+            points = self._tracks[name].points if name in self._tracks else _no_points()
         entered = ~np.isnan(self._times_s)
         order = np.argsort(self._times_s[entered])
         columns = points[entered][order].astype(float).T

@@ -9,6 +9,7 @@ from aiohttp import web
 from queueconnector_core.connector import Connector
 from queueconnector_core.metrics import CONTENT_TYPE, metrics_text
 from queueconnector_core.web import overview
+from queueconnector_core.web.control import find_exchange
 from queueconnector_core.web.guard import Guard, answer
 from queueconnector_core.web.history import History
 
@@ -69,7 +70,6 @@ class Reading:
     async def history(self, request: web.Request) -> web.Response:
         """Rates and latency of the last hour."""
         name = request.query.get("exchange")
-        try:
-            return answer(self._history.report(name))
-        except KeyError:
-            raise web.HTTPNotFound(text=f"there is no exchange {name!r}") from None
+        if name is not None:
+            find_exchange(self._connector, name)
+        return answer(self._history.report(name))
