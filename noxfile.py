@@ -27,6 +27,7 @@ SLOW = (
     *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
     *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
     "tests/docs/test_container.py",
+    "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 

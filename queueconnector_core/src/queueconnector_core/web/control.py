@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from aiohttp import web
 
@@ -34,13 +35,17 @@ class Control:
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
         return [
-            web.post("/api/exchanges/{name}/{command:pause|resume|restart}", self.exchange),
-            web.post("/api/groups/{name}/{command:start|stop|reset}", self.group),
+            web.post(f"/api/{kind}/{{name}}/{command}", partial(carry_out, command))
+            for kind, commands, carry_out in (
+                ("exchanges", ("pause", "resume", "restart"), self.exchange),
+                ("groups", ("start", "stop", "reset"), self.group),
+            )
+            for command in commands
         ]
 
-    async def exchange(self, request: web.Request) -> web.Response:
+    async def exchange(self, command: str, request: web.Request) -> web.Response:
         """Begin what is asked for; its progress is in the status."""
-        name, command = request.match_info["name"], request.match_info["command"]
+        name = request.match_info["name"]
         await self._connector.configured()
         group, exchange = find_exchange(self._connector, name)
         actions = {"pause": group.pause, "resume": group.resume, "restart": group.restart}
@@ -48,9 +53,9 @@ class Control:
         logger.info("%s: %s, by %s over HTTP", name, command, request.remote)
         return answer({"exchange": name, "paused": exchange.is_paused, "state": group.state.value})
 
-    async def group(self, request: web.Request) -> web.Response:
+    async def group(self, command: str, request: web.Request) -> web.Response:
         """Begin what is asked for; its progress is in the status."""
-        name, command = request.match_info["name"], request.match_info["command"]
+        name = request.match_info["name"]
         await self._connector.configured()
         group = self._connector.groups.get(name)
         if group is None:

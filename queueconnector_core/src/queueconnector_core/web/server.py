@@ -42,6 +42,7 @@ class WebServer:
         self._connector = connector
         self._options = options
         self._history = History()
+        self._tapping = Tapping(connector)
         self._stack = contextlib.AsyncExitStack()
         self._silent: set[object] = set()
         """Connections that have not asked for anything yet."""
@@ -50,14 +51,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Raises `ConfigError` when the address or the token cannot be had."""
-        token = await asyncio.to_thread(self._options.token)
-        guard = Guard(self._options, token)
-        app = web.Application(middlewares=[self._note, guard.middleware], client_max_size=MAX_BODY)
-        tapping = Tapping(self._connector)
-        app.add_routes(Reading(self._connector, self._history, time.time(), guard).routes())
-        app.add_routes(tapping.routes())
-        app.add_routes(Control(self._connector).routes())
-        app.add_routes(await asyncio.to_thread(page.routes))
+        app = await asyncio.to_thread(self._application)
         async with contextlib.AsyncExitStack() as stack:
             runner = web.AppRunner(
                 app,
@@ -68,12 +62,31 @@ class WebServer:
             )
             await runner.setup()
             stack.push_async_callback(runner.cleanup)
-            stack.callback(tapping.close)
+            stack.callback(self._tapping.close)
             await self._listen(runner, stack)
             sampling = asyncio.create_task(self._sample(), name="rates and latency")
             stack.callback(sampling.cancel)
             self._stack = stack.pop_all()
         logger.info("the status page is at %s", self.address)
+
+    def _application(self) -> web.Application:
+        """Every route behind the guard; reads files."""
+        guard = Guard(self._options, self._options.token())
+        app = web.Application(middlewares=[self._note, guard.middleware], client_max_size=MAX_BODY)
+        reading = Reading(self._connector, self._history, time.time(), guard)
+        for part in (reading, self._tapping, Control(self._connector)):
+            app.add_routes(part.routes())
+        app.add_routes(page.routes())
+        return app
+
+    def routes(self) -> list[str]:
+        """Every method and path, as the documentation has them; reads files."""
+        found = self._application().router.routes()
+        return [
+            f"{route.method} {route.resource.canonical.replace('{name}', 'NAME')}"
+            for route in found
+            if route.method != "HEAD" and route.resource is not None
+        ]
 
     async def close(self) -> None:
         """Answer no more; idempotent."""

@@ -20,9 +20,9 @@ from queueconnector_core.web.shown import Look
 __all__ = ("Tapping",)
 
 MAX_VIEWERS: Final = 8
-PERIOD_S: Final = 0.05
+PERIOD_S: Final = 0.1
 """Records are sent together so often at most."""
-SHARE: Final = 0.01
+SHARE: Final = 0.005
 """Of the time of the event loop, one view takes so much for making JSON."""
 BEAT_S: Final = 1.0
 """Where nothing flows, an empty line is sent so often: a viewer who has gone is noticed."""
