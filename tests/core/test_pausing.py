@@ -103,11 +103,11 @@ async def test_a_pause_holds_over_a_restart_and_ends_with_start() -> None:
     pair.group.restart(pair.one)
     await until(lambda: pair.source.stops > 0 and pair.group.state is State.ON)
     await turns(100)
-    assert pair.one.is_paused
+    paused = [pair.one.is_paused]
 
     await pair.group.shut_down()
     pair.group.start()
-    assert not pair.one.is_paused
+    assert [*paused, pair.one.is_paused] == [True, False]
     await pair.group.shut_down()
 
 

@@ -18,7 +18,7 @@ from queueconnector_core.web.history import History
 from tests.core.doubles import until
 from tests.web.conftest import Serving, streaming
 
-SPECTRUM = {"dtype": "float64", "shape": [4], "pipe": {"type": "DefaultPipe"}}
+SPECTRUM: dict[str, Any] = {"dtype": "float64", "shape": [4], "pipe": {"type": "DefaultPipe"}}
 
 
 def away(tmp_path: Path) -> dict[str, Any]:

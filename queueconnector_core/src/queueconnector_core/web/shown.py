@@ -113,9 +113,9 @@ def plain(value: Any, max_items: int | None, depth: int = MAX_DEPTH) -> Any:
 
 
 def _number(value: complex) -> Any:
-    if isinstance(value, complex):
-        return [_number(value.real), _number(value.imag)]
-    return value if math.isfinite(value) else _odd(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else _odd(value)
+    return [_number(value.real), _number(value.imag)]
 
 
 def _plain_container(value: Any, max_items: int | None, depth: int) -> Any:
