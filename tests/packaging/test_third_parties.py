@@ -136,6 +136,7 @@ def test_a_plugin_that_cannot_be_used_is_listed_with_the_reason(
         "distribution": distribution,
         "version": version,
         "entry_point": entry_point,
+        "api_version": 1,
         "error": error,
         "types": [],
     } in listed

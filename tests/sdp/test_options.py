@@ -166,3 +166,10 @@ def test_certificates_are_judged_as_python_does_or_more_leniently(
     by_python = ssl.create_default_context().verify_flags & ssl.VERIFY_X509_STRICT
     assert context.verify_flags & ssl.VERIFY_X509_STRICT == (by_python if strict else 0)
     assert context.check_hostname
+
+
+def test_a_host_that_the_certificate_does_not_name_can_be_accepted(registry: Registry) -> None:
+    context = Connection.of(read(registry, servers="https://a", check_hostname=False)).tls()
+    assert context is not None
+    assert not context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED

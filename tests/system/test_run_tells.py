@@ -44,7 +44,7 @@ class GappySource:
     async def read(self) -> AsyncIterator[Batch]:
         counted = Gap("far", GapReason.RETENTION, 0, SECOND_NS, 7, is_exact=True, text="deleted")
         self._gaps.add(counted)
-        self._gaps.open("far", GapReason.NOT_READING, 2 * SECOND_NS)
+        self._gaps.open("far", GapReason.DEVICE_AWAY, 2 * SECOND_NS)
         yield Batch([1, 2])
 
     async def stop(self) -> None:
@@ -98,7 +98,7 @@ def test_a_report_tells_counters_health_and_gaps(
     assert {name: exchange[name] for name in ("received", "delivered", "gaps", "unhealthy")} == {
         "received": 2, "delivered": 2, "gaps": 2, "unhealthy": None,
     }  # fmt: skip
-    assert [gap["reason"] for gap in told["gaps"]] == ["retention", "not reading"]
+    assert [gap["reason"] for gap in told["gaps"]] == ["retention", "device away"]
     capsys.readouterr()
     assert app(["gaps", str(report)]) == 0
     assert "retention" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """A process whose exchange is slow: a source with a small buffer that blocks Tango's thread.
 
-Arguments: the device, a file to end it. It prints a JSON document: values read, gaps.
+Arguments: the device, a file that lets the exchange go on, the value that it must reach. It ends
+when it has and a gap is over, and prints a JSON document: values read, gaps.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from queueconnector_tango import vigil
 from tests.tango.conftest import build
 
+vigil.READ_BACK_S = 2.0  # type: ignore[misc]
 
-async def main(device: str, is_released: Callable[[], bool]) -> None:
+
+async def main(device: str, is_released: Callable[[], bool], last: float) -> None:
     options = {
         "type": "TangoSubscriptionSource",
         "device_name": device,
@@ -36,12 +40,9 @@ async def main(device: str, is_released: Callable[[], bool]) -> None:
                 await asyncio.sleep(0.05)
 
     reading = asyncio.create_task(read())
-    while not is_released():
+    for _ in range(1_200):
         await asyncio.sleep(0.05)
-    print("reading", flush=True)
-    for _ in range(600):
-        await asyncio.sleep(0.05)
-        if any(gap.to_ns for gap in source._gaps):
+        if any(gap.to_ns for gap in source._gaps) and values[-1] >= last:
             break
     await source.stop()
     await reading
@@ -50,4 +51,4 @@ async def main(device: str, is_released: Callable[[], bool]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2]).exists))
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]).exists, float(sys.argv[3])))

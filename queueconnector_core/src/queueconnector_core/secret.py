@@ -7,14 +7,14 @@ reads the secret when it starts, so that one that was changed is found.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import attrs
 
 from queueconnector_core.errors import FatalError, Problem
 
-__all__ = ("Secret", "SecretReference", "check_reference", "MAX_SECRET_BYTES")
+__all__ = ("Secret", "SecretReference", "by_reference", "check_reference", "MAX_SECRET_BYTES")
 
 MAX_SECRET_BYTES: Final = 65_536
 """A file that is larger holds something else."""
@@ -93,6 +93,12 @@ def _checked(found: str) -> Secret | _Absent:
     if not secret.isprintable():
         return _Absent("holds more than one line, or what is no text")
     return secret
+
+
+def by_reference(*options: str) -> Mapping[str, str]:
+    """The `former_options` that answer whoever writes a secret itself into a configuration."""
+    told = "a secret does not stand in a configuration; {0}_env or {0}_file say where it is"
+    return {option: told.format(option) for option in options}
 
 
 def check_reference(

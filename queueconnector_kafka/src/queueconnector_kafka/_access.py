@@ -17,7 +17,6 @@ from aiokafka.conn import create_conn
 
 from queueconnector_core.errors import ConfigError, FatalError
 from queueconnector_core.secret import SecretReference
-from queueconnector_core.tls import client_context
 from queueconnector_kafka.descriptors import TopicOptions
 from queueconnector_kafka.security import SecurityOptions
 
@@ -68,7 +67,7 @@ async def access(options: TopicOptions) -> Access:
 def _settings(security: SecurityOptions) -> dict[str, Any]:
     found: dict[str, Any] = {"security_protocol": security.protocol}
     if security.encrypted:
-        found["ssl_context"] = _certificates(security)
+        found["ssl_context"] = security.certificates()
     if security.logs_in:
         reference = SecretReference(
             f"password of user {security.user!r}", security.password_env, security.password_file
@@ -79,19 +78,6 @@ def _settings(security: SecurityOptions) -> dict[str, Any]:
             "sasl_plain_password": reference.read(),
         }
     return found
-
-
-def _certificates(security: SecurityOptions) -> ssl.SSLContext:
-    phrase = None
-    env, file = security.key_password_env, security.key_password_file
-    if env is not None or file is not None:
-        phrase = SecretReference("pass phrase of the key", env, file, "key_password").read()
-    context = client_context(
-        *(security.ca_file, security.cert_file, security.key_file, phrase),
-        strict=security.tls_strict,
-    )
-    context.check_hostname = security.check_hostname
-    return context
 
 
 async def refusal(host: str, port: int, given: Access) -> str:

@@ -9,28 +9,19 @@ import attrs
 from msgspec import Meta
 
 from queueconnector_core.errors import ConfigError, Problem
-from queueconnector_core.secret import check_reference
+from queueconnector_core.secret import by_reference, check_reference
+from queueconnector_core.tls import TlsOptions
 
 __all__ = ("SecurityOptions",)
 
-_BY_REFERENCE: Final = (
-    "a secret does not stand in a configuration; {0}_env or {0}_file say where it is"
-)
-
-_OF_TLS: Final = (
-    *("ca_file", "cert_file", "key_file", "key_password_env", "key_password_file"),
-    *("check_hostname", "tls_strict"),
-)
 _OF_LOGIN: Final = ("mechanism", "user", "password_env", "password_file")
 
 
 @attrs.frozen(kw_only=True)
-class SecurityOptions:
+class SecurityOptions(TlsOptions):
     """How the brokers are asked who they are, and how they are told who asks."""
 
-    former_options: ClassVar[Mapping[str, str]] = {
-        name: _BY_REFERENCE.format(name) for name in ("password", "key_password")
-    }
+    former_options: ClassVar[Mapping[str, str]] = by_reference("password", "key_password")
 
     protocol: Annotated[
         Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
@@ -39,42 +30,6 @@ class SecurityOptions:
             "encrypted and shows a certificate; with SASL a user logs in."
         ),
     ]
-    ca_file: Annotated[
-        str | None,
-        Meta(
-            description="PEM file of the authorities that vouch for the brokers; left out: those "
-            "of the system."
-        ),
-    ] = None
-    cert_file: Annotated[
-        str | None,
-        Meta(description="PEM file of the certificate by which this client proves who it is."),
-    ] = None
-    key_file: Annotated[
-        str | None,
-        Meta(description="PEM file of its private key; left out: it stands in cert_file."),
-    ] = None
-    key_password_env: Annotated[
-        str | None,
-        Meta(description="The environment variable that holds the pass phrase of the key."),
-    ] = None
-    key_password_file: Annotated[
-        str | None, Meta(description="The file that holds the pass phrase of the key.")
-    ] = None
-    check_hostname: Annotated[
-        bool,
-        Meta(
-            description="false: accept a certificate that an authority vouches for, whatever host "
-            "it names."
-        ),
-    ] = True
-    tls_strict: Annotated[
-        bool,
-        Meta(
-            description="false: accept certificates without the newer extensions that Python 3.13 "
-            "demands (VERIFY_X509_STRICT)."
-        ),
-    ] = True
     mechanism: Annotated[
         Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
         Meta(
@@ -108,7 +63,7 @@ class SecurityOptions:
 
     def _problems(self) -> Iterator[Problem]:
         if not self.encrypted:
-            yield from self._useless(_OF_TLS, "SSL, SASL_SSL")
+            yield from self._useless(tuple(attrs.fields_dict(TlsOptions)), "SSL, SASL_SSL")
         if not self.logs_in:
             yield from self._useless(_OF_LOGIN, "SASL_PLAINTEXT, SASL_SSL")
         else:
@@ -117,11 +72,7 @@ class SecurityOptions:
                     yield Problem(name, f"is required with protocol {self.protocol}")
         required = self.logs_in
         yield from check_reference(self.password_env, self.password_file, required=required)
-        yield from check_reference(self.key_password_env, self.key_password_file, "key_password")
-        if self.cert_file is None:
-            for name in ("key_file", "key_password_env", "key_password_file"):
-                if getattr(self, name) is not None:
-                    yield Problem(name, "needs the certificate too: cert_file")
+        yield from self.tls_problems()
 
     def _useless(self, names: tuple[str, ...], protocols: str) -> Iterator[Problem]:
         defaults = attrs.fields_dict(type(self))

@@ -9,7 +9,6 @@ import attrs
 
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.secret import Secret, SecretReference
-from queueconnector_core.tls import client_context
 from queueconnector_sdp.descriptors import (
     DEFAULT_PORT,
     PASSWORD_VARIABLE,
@@ -45,10 +44,6 @@ class Connection:
         """The servers, for messages."""
         return ", ".join(self.servers)
 
-    @property
-    def _ca_file(self) -> str | None:
-        return self.options.ca_file or os.environ.get("SDP_CONFIG_CERT") or None
-
     def password(self) -> Secret:
         """The password as it is now; raises `FatalError` that says where it was sought."""
         options = self.options
@@ -60,10 +55,7 @@ class Connection:
         """The certificates as they are now, None without https; raises `ConfigError`."""
         if not any(server.startswith("https:") for server in self.servers):
             return None
-        options = self.options
-        return client_context(
-            *(self._ca_file, options.cert_file, options.key_file), strict=options.tls_strict
-        )
+        return self.options.certificates(os.environ.get("SDP_CONFIG_CERT") or None)
 
 
 def _servers(options: EtcdConfigSourceDescriptor) -> tuple[str, ...]:

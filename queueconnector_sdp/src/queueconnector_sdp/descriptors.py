@@ -11,7 +11,8 @@ from msgspec import Meta
 
 from queueconnector_core.descriptors import ConfigSourceDescriptor, OneOrMany
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.secret import check_reference
+from queueconnector_core.secret import by_reference, check_reference
+from queueconnector_core.tls import TlsOptions
 
 __all__ = (
     "DatabaseOptions",
@@ -91,16 +92,14 @@ class DatabaseOptions(ConfigSourceDescriptor):
 
 
 @attrs.frozen(kw_only=True)
-class EtcdConfigSourceDescriptor(DatabaseOptions):
+class EtcdConfigSourceDescriptor(DatabaseOptions, TlsOptions):
     """Follows a path of etcd version 3, through its JSON gateway, in the layout of the SDP.
 
-    The state and the fault of each document are written back beside it.
+    The state and the fault of each document are written back beside it. Without `ca_file` the one
+    that SDP_CONFIG_CERT of the environment names is used.
     """
 
-    former_options: ClassVar[Mapping[str, str]] = {
-        "password": "a secret does not stand in a configuration; password_env or password_file "
-        "say where it is"
-    }
+    former_options: ClassVar[Mapping[str, str]] = by_reference("password", "key_password")
 
     servers: Annotated[
         tuple[Server, ...],
@@ -130,28 +129,6 @@ class EtcdConfigSourceDescriptor(DatabaseOptions):
         str | None,
         Meta(description="The file that holds the password, such as a mounted secret."),
     ] = None
-    ca_file: Annotated[
-        str | None,
-        Meta(
-            description="PEM file of the authorities that vouch for the servers; left out: "
-            "SDP_CONFIG_CERT of the environment, else those of the system."
-        ),
-    ] = None
-    cert_file: Annotated[
-        str | None,
-        Meta(description="PEM file of the certificate by which this client proves who it is."),
-    ] = None
-    key_file: Annotated[
-        str | None,
-        Meta(description="PEM file of its private key; left out: it stands in cert_file."),
-    ] = None
-    tls_strict: Annotated[
-        bool,
-        Meta(
-            description="false: accept certificates without the newer extensions that Python 3.13 "
-            "demands (VERIFY_X509_STRICT)."
-        ),
-    ] = True
     audit_s: Annotated[
         float,
         Meta(
@@ -179,10 +156,9 @@ class EtcdConfigSourceDescriptor(DatabaseOptions):
         super().check()
         for server in self.servers:
             _check_server(server)
-        if problems := list(check_reference(self.password_env, self.password_file)):
+        references = check_reference(self.password_env, self.password_file)
+        if problems := [*references, *self.tls_problems()]:
             raise ConfigError(problems)
-        if self.key_file is not None and self.cert_file is None:
-            raise ConfigError.at("key_file", "needs the certificate too: cert_file")
 
 
 def _check_server(server: str) -> None:

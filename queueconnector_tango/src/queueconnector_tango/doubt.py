@@ -6,7 +6,7 @@ All times but those in nanoseconds are of the monotonic clock, in seconds.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -15,6 +15,19 @@ from queueconnector_tango._proxy import Reading
 from queueconnector_tango.tally import Loss
 
 __all__ = ("Doubt", "Missed", "Proof")
+
+MISSED_S: Final = 1.0
+"""What is missed within so long of the last time is the same gap."""
+
+EPISODE_S: Final = 60.0
+"""While events are missed all the time, one gap is no longer than that."""
+
+COUNTED_S: Final = 300.0
+"""A server counts no events of an attribute for which nobody has confirmed a subscription for ten
+minutes."""
+
+COUNTING_S: Final = 5.0
+"""So long the number of an event is waited for, or a quiet moment, to count what was missed."""
 
 
 @attrs.define
@@ -36,6 +49,16 @@ class Doubt:
     news_at: float | None = None
     polled: int = 0
     """Records that events should have told."""
+
+    @property
+    def numbers_go_on(self) -> bool:
+        """Whether the server has not begun to number its events anew."""
+        return self.is_countable and time.monotonic() < self.began + COUNTED_S
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether what was lost has not been known for long."""
+        return self.renewed_at is not None and time.monotonic() > self.renewed_at + COUNTING_S
 
     def estimate(self) -> Loss | None:
         """What was lost by now if events went on as before; None: no rate is known."""
@@ -73,3 +96,20 @@ class Missed:
     """The time stamp of the latest value that was delivered before."""
     began: float
     latest: float = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is to be told: nothing was missed for a moment, or it goes on for long."""
+        now = time.monotonic()
+        return now > self.latest + MISSED_S or now > self.began + EPISODE_S
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether what was lost has not been known for long."""
+        return time.monotonic() > self.latest + COUNTING_S
+
+    def estimate(self, rate: float | None) -> Loss | None:
+        """What was lost if events went on at this rate; None: no rate is known."""
+        if rate is None:
+            return None
+        return Loss(max(round(rate * (self.latest - self.began)), 1), is_exact=False)

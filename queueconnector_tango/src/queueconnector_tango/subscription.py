@@ -208,7 +208,7 @@ class TangoSubscriptionSource:
         if event.err:
             outage = read_outage(event)
             self._note(outage)
-            watch.trouble(outage)
+            watch.trouble(event, outage)
         else:
             watch.arrived(event)
             buffer.put(event)

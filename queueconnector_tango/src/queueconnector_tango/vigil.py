@@ -30,7 +30,7 @@ READ_BACK_S: Final = 10.0
 """An attribute of which no event came for so long is read, to see whether it is silent or deaf."""
 
 COUNT_S: Final = 1.0
-"""So often events are counted until it is known how the server's count compares."""
+"""So often the server's count is asked for until it is known how it compares."""
 
 GRACE_S: Final = 0.05
 """What was read is delivered so much later: events of the same values come first."""
@@ -233,7 +233,9 @@ class Vigil:
         pushed = await in_vigil_thread(self._lookout.pushed_events)
         await asyncio.sleep(GRACE_S)
         for watch, came in zip(watches, before, strict=True):
-            watch.tally.look(pushed.get(watch.key), came, watch.tally.came)
+            # Behind an exchange that holds up Tango's thread there are more on their way.
+            count = None if watch.is_held_up() else pushed.get(watch.key)
+            watch.tally.look(count, came, watch.tally.came)
 
     async def _read_back(self) -> None:
         """Read what is quiet; a change that no event told, a moment later still, is suspect."""
@@ -243,20 +245,21 @@ class Vigil:
         self._read_back_at = now
         silent = [watch for watch in self.watches if watch.is_silent(now - READ_BACK_S)]
         await self._count(silent)
-        for watch in silent:
-            watch.audit()
         quiet = [watch for watch in silent if watch.compares]
         answers = await self._read(quiet, with_history=False)
-        changed = [
-            (watch, answer)
+        changed = {
+            watch: answer
             for watch, answer in answers
             if isinstance(answer, Polled) and watch.differs(answer)
-        ]
+        }
+        for watch in silent:
+            if watch not in changed:
+                watch.audit()
         if not changed:
             return
         await asyncio.sleep(QUIET_S)
-        await self._count([watch for watch, _ in changed])
-        for watch, answer in changed:
+        await self._count(tuple(changed))
+        for watch, answer in changed.items():
             if watch.differs(answer):
                 name = watch.subscription.attribute_name
                 watch.suspect(answer, await in_vigil_thread(self._lookout.least_change, name))

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from queueconnector_core.gaps import Gap, GapLedger, GapReason
+from queueconnector_tango._census import CENSUS
 from queueconnector_tango._lookout import Polled, counter_key
 from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
 from queueconnector_tango.doubt import Doubt, Missed, Proof
@@ -28,16 +29,6 @@ MOMENT_S: Final = 0.3
 QUIET_S: Final = 1.0
 """ZeroMQ passes a subscription on in the background, which takes 20 ms, on a busy machine half a
 second: an attribute without events is read for so long before its silence is believed."""
-
-MISSED_S: Final = 1.0
-"""What is missed within so long of the last time is the same gap."""
-
-COUNTED_S: Final = 300.0
-"""A server counts no events of an attribute for which nobody has confirmed a subscription for ten
-minutes."""
-
-COUNTING_S: Final = 5.0
-"""So long after events were missed a quiet moment is waited for, in which to count them exactly."""
 
 RECONNECTING_S: Final = 12.0
 """Tango itself looks after its connections every ten seconds."""
@@ -106,22 +97,28 @@ class Watch:
         """An event with a value, or with quality INVALID."""
         if not self.key:
             self.key = counter_key(f"{event.attr_name}.{event.event}")
+            CENSUS.join(self.key, self.tally)
         self._latest = event
         now = time.monotonic()
-        if not is_initial(event):
+        if CENSUS.is_numbered(event):
             self.tally.came += 1
+            if self.tally.is_due:
+                CENSUS.take(self.key, self.tally)
+        if not is_initial(event):
             if self._proof is not None and self._proof.first is None:
                 self._proof.first = event
             self._arrived_at = now
         self.heard_at = now
 
-    def trouble(self, outage: Outage) -> None:
+    def trouble(self, event: Any, outage: Outage) -> None:
         """An event that tells an error."""
+        is_numbered = CENSUS.is_numbered(event)
         if outage.missed:
             if self._missed is None:
                 self._missed = Missed(self._last_ns(), self._arrived_at)
             self._missed.latest = time.monotonic()
-        elif not outage.unsubscribed:
+            self.tally.suspect()
+        elif is_numbered:
             # The device pushed an error as an event.
             self.tally.came += 1
         self._troubles.append(outage)
@@ -149,13 +146,15 @@ class Watch:
     def must_be_counted(self) -> bool:
         """Whether the counters are needed to know what was lost."""
         if self._doubt is not None:
-            return self._doubt.renewed_at is not None and self._doubt.is_countable
-        return self._missed is not None and time.monotonic() > self._missed.latest + MISSED_S
+            is_wanted = self._doubt.renewed_at is not None and self._doubt.is_countable
+        else:
+            is_wanted = self._missed is not None and self._missed.is_over
+        return is_wanted and self.tally.is_due
 
     @property
     def may_be_counted(self) -> bool:
         """Whether the counters should be compared, to know later what was lost."""
-        return bool(self.key) and not self.tally.is_exact
+        return bool(self.key) and not self.tally.is_known
 
     @property
     def known(self) -> Reading | None:
@@ -165,7 +164,7 @@ class Watch:
 
     def is_silent(self, since: float) -> bool:
         """Whether no event came since, although all seemed well."""
-        return self._doubt is None and 0 < self.heard_at < since
+        return self._doubt is None and 0 < self.heard_at < since and not self.is_held_up()
 
     @property
     def compares(self) -> bool:
@@ -210,6 +209,7 @@ class Watch:
         if self._doubt is not None and not refused:
             self._doubt.renewal = False
             self._doubt.renewed_at = time.monotonic()
+            self.tally.suspect()
 
     def polled(self, answer: Polled | str, asked: float) -> None:
         """The attribute was read at `asked`; what no event told is delivered, oldest first.
@@ -240,6 +240,8 @@ class Watch:
                 self._proof = None
             if self._tell(answer, "polled"):
                 self._proof = None
+                if self._changes_without_events():
+                    return
                 text = "no event came after the subscription, and the value has changed"
                 self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
         elif self.ready_ns is not None and proof.news is None and self.differs(answer):
@@ -276,14 +278,12 @@ class Watch:
         elif doubt.renewed_at is not None:
             last = doubt.read_at if self.polls else time.monotonic()
             if self._arrived_at > doubt.renewed_at or last > doubt.renewed_at + QUIET_S:
-                loss = self._counted(doubt)
-                waited = time.monotonic() > doubt.renewed_at + COUNTING_S
-                if loss is None or loss.is_exact or waited:
-                    self._close(doubt, loss or doubt.estimate())
+                is_countable = doubt.is_countable and self.tally.is_known
+                if self.tally.is_ready or not is_countable or doubt.has_waited:
+                    self._close(doubt, self._counted(doubt))
         elif self._arrived_at > doubt.began:
             # Tango itself looks at the numbers of events, and says so when one is missing.
-            loss = NOTHING if self._missed is None else self._counted(doubt)
-            self._close(doubt, loss or doubt.estimate())
+            self._close(doubt, NOTHING if self._missed is None else self._counted(doubt))
         elif doubt.news_at is not None:
             doubt.renewal = time.monotonic() > doubt.news_at + MOMENT_S
         elif not self.polls or doubt.read_at:
@@ -291,13 +291,12 @@ class Watch:
             self._close(doubt, NOTHING)
 
     def _counted(self, doubt: Doubt) -> Loss | None:
-        """What the counters say, less what was read instead; None: they do not tell."""
-        if not doubt.is_countable or time.monotonic() - doubt.began > COUNTED_S:
-            return None
-        loss = self.tally.loss()
-        if loss is None:
-            return None
-        return attrs.evolve(loss, records=max(loss.records - doubt.polled, 0))
+        """What was lost less what was read instead, estimated if need be; None: nobody knows."""
+        self._missed = None
+        if doubt.numbers_go_on and (loss := self.tally.take()) is not None:
+            return attrs.evolve(loss, records=max(loss.records - doubt.polled, 0))
+        self.tally.accept()
+        return doubt.estimate()
 
     def end(self) -> None:
         """Nothing is watched any more; a gap that goes on is told as it is."""
@@ -306,22 +305,22 @@ class Watch:
             loss = self._doubt.estimate()
             self._doubt.gap.close(records=None if loss is None else loss.records, text=text)
             self._doubt = None
+        elif self._missed is not None:
+            self._tell_missed(self._missed)
 
     def _settle_missed(self) -> None:
         missed = self._missed
         if missed is None:
             self.tally.learn()
-            return
-        now = time.monotonic()
-        if now < missed.latest + MISSED_S or self._arrived_at < missed.latest:
-            return
-        loss = self.tally.loss()
-        if loss is not None and not loss.is_exact and now < missed.latest + COUNTING_S:
-            return
-        if loss is None and (rate := self._per_second()) is not None:
-            loss = Loss(max(round(rate * (missed.latest - missed.began)), 1), False)
+        elif missed.is_over and (self.tally.is_ready or missed.has_waited):
+            self._tell_missed(missed)
+
+    def _tell_missed(self, missed: Missed) -> None:
         self._missed = None
-        self.tally.accept()
+        loss = self.tally.take()
+        if loss is None:
+            self.tally.accept()
+            loss = missed.estimate(self._per_second())
         self._enter(GapReason.EVENTS_MISSED, missed.from_ns, loss, "Tango's buffers were full")
 
     def _enter(self, reason: GapReason, from_ns: int, loss: Loss | None, text: str) -> None:
@@ -338,8 +337,7 @@ class Watch:
         now = time.monotonic()
         away_s = now - doubt.began
         logger.warning("%s: %s: events again after %.1f s", self._exchange, self.name, away_s)
-        self.tally.accept()
-        self._doubt = self._missed = self._proof = None
+        self._doubt = self._proof = None
         if doubt.renewed_at is not None and self._arrived_at < doubt.renewed_at:
             # Tango may be about to connect anew by itself, too.
             self._proof = Proof(now, RECONNECTING_S)
@@ -361,32 +359,41 @@ class Watch:
             return False
         return is_news(polled.reading, known)
 
-    def audit(self) -> None:
-        """The counters were looked at in a silence: events that are lost now stay lost."""
-        loss, known = self.tally.loss(), self.known
-        if known is not None and loss is not None and loss.is_exact and loss.records:
-            self.tally.accept()
-            self._missed = None
-            text = "dropped on their way, after the last event"
-            self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
+    def audit(self, polled: Polled | None = None) -> bool:
+        """The counters were looked at in a silence: events that are lost now stay lost.
+
+        The last of them was read instead, if it was `polled`. True: there are some.
+        """
+        known = self.known
+        loss = None if known is None else self.tally.take_tail()
+        if known is None or loss is None or not loss.records:
+            return False
+        self._missed = None
+        is_told = polled is not None and self._tell(polled, "polled")
+        text = "dropped on their way, after the last event"
+        loss = attrs.evolve(loss, records=loss.records - is_told)
+        self._enter(GapReason.EVENTS_MISSED, known.timestamp_ns, loss, text)
+        return True
 
     def suspect(self, polled: Polled, least_change: tuple[float, float]) -> None:
         """It differs still, a moment later, and the counters were looked at."""
-        known, lost = self.known, self._ledger.total
-        if known is None:
+        known = self.known
+        if known is None or self.audit(polled):
             return
-        self.audit()
-        if self._ledger.total > lost:
-            self._tell(polled, "polled")
-        elif is_within(polled.reading.value, known.value, *least_change):
+        is_small = is_within(polled.reading.value, known.value, *least_change)
+        if is_small or self._changes_without_events():
             return
-        elif self._suspected_at is not None and self._arrived_at < self._suspected_at:
-            self._compares = False
-            logger.info("%s: %s changes without events", self._exchange, self.name)
-        else:
-            self._suspected_at = time.monotonic()
-            text = "its value changed without an event"
-            self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+        self._suspected_at = time.monotonic()
+        text = "its value changed without an event"
+        self.doubt(GapReason.EVENT_TIMEOUT, text, renewal=True, is_countable=False)
+
+    def _changes_without_events(self) -> bool:
+        """Whether its value changed once more although no event came since it was doubted."""
+        if self._suspected_at is None or self._arrived_at >= self._suspected_at:
+            return False
+        self._compares = False
+        logger.info("%s: %s changes without events", self._exchange, self.name)
+        return True
 
 
 def _value_of(event: Any) -> Reading:
