@@ -1,7 +1,8 @@
 """What it costs to be watched: `python -m bench.watching [rounds]`.
 
-The same exchange streams alone, with metrics asked for once a second, and with a tap that takes all it
-is given; each beside a run that nobody watches. Compared by records per second of processor time.
+The same exchange streams alone, with metrics asked for once a second, and with a tap that takes all
+it is given; each beside a run that nobody watches. Compared are records per second of processor
+time.
 """
 
 from __future__ import annotations
