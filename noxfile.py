@@ -135,7 +135,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Those of the tests that take minutes: outages of brokers, slow sinks, a soak, a container."""
+    """Those of the tests that take minutes: outages of brokers, a soak, a container, a browser."""
     session.run(tool("python"), "-m", "devservices.provision")
     session.run(tool("pytest"), *SLOW, *session.posargs)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -227,3 +229,12 @@ async def test_an_address_that_cannot_be_had_is_refused_and_one_that_is_left_is_
     await first.close()
     again = await serve(connector, WebOptions(port))
     await again.close()
+
+
+def test_nothing_of_it_is_loaded_before_it_is_served() -> None:
+    code = (
+        "import sys, queueconnector_core.cli.app, queueconnector_tango.session\n"
+        "print([name for name in ('aiohttp', 'prometheus_client') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
