@@ -37,7 +37,7 @@ test: $(READY) ## all tests but the slow ones, against real Kafka and Tango serv
 isolation: $(READY) ## the wheels alone, in clean environments outside the checkout
 	$(NOX) isolation -- $(ARGS)
 
-docs: $(READY) ## run what the documentation shows
+docs: $(READY) ## build the site in build/site, and run what the documentation shows
 	$(NOX) docs -- $(ARGS)
 
 reference: $(READY) ## write the JSON schema and the generated pages anew
@@ -71,5 +71,5 @@ constraints: $(READY) ## pin the newest versions of all dependencies in constrai
 	$(NOX) constraints
 
 clean: ## remove the environment, caches and build results
-	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz dist
+	rm -rf .venv .nox .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .fuzz build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,7 @@ RUNS_WHAT_IT_READS = "S102,S301,S302,S307,S506,S701"
 SLOW = (
     *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
     *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
-    "tests/docs/test_container.py",
+    *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site", "tutorial")),
     "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""
@@ -74,7 +74,8 @@ def audit(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Strict types of sources and tests, as every supported Python sees them."""
     sources = [str(member.relative_to(ROOT) / "src") for member in members()]
-    others = ["tests", "examples/line_files/tests", "tools", "bench", "deploy", "noxfile.py"]
+    examples = [str(folder.relative_to(ROOT)) for folder in ROOT.glob("examples/*/tests")]
+    others = ["tests", *examples, "tools", "bench", "deploy", "noxfile.py"]
     for version in PYTHON_VERSIONS:
         session.run(tool("mypy"), "--python-version", version, *sources, *others)
 
@@ -106,15 +107,18 @@ def isolation(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """What the documentation shows, executed."""
+    """The site in `build/site`, without a warning; and what the documentation shows, executed."""
+    strict = ("--nitpicky", "--fail-on-warning", "--keep-going")
+    session.run(tool("sphinx-build"), *strict, "--conf-dir", "docs", ".", "build/site")
     session.run(tool("pytest"), "tests/docs", "tests/matrix", *session.posargs)
 
 
 @nox.session
 def reference(session: nox.Session) -> None:
-    """The JSON schema, and the pages of components and public names, written into the docs."""
-    for name in ("schema", "components", "api"):
+    """The JSON schema, and the pages that are made from the code, written into the docs."""
+    for name in ("schema", "components", "device", "api"):
         session.run(tool("python"), f"tools/write_{name}.py")
+    session.run(tool("python"), "-m", "tests.conformance")
 
 
 @nox.session

@@ -22,6 +22,10 @@ from write_schema import standard_registry
 PAGE = ROOT / "docs" / "reference" / "components.md"
 
 HEAD = """\
+---
+tocdepth: 3
+---
+
 # Components
 
 Every component of core and of the project's plugins, with its options. The same declarations make
@@ -43,18 +47,19 @@ def page_text() -> str:
     registry = standard_registry()
     schema = json_schema(registry)
     definitions = schema["$defs"]
-    lines = [HEAD, "## Configuration\n", *_described(schema)]
-    lines += ["## ExchangeDescriptor\n", *_described(definitions["ExchangeDescriptor"])]
+    lines = [HEAD, "## Configuration\n", *_described("configuration", schema, "###")]
+    exchange = definitions["ExchangeDescriptor"]
+    lines += ["## ExchangeDescriptor\n", *_described("exchange", exchange, "###")]
     for kind in (ComponentKind.SOURCE, ComponentKind.PIPE, ComponentKind.SINK):
         lines.append(f"## {kind.value}s\n")
         for component in registry.walk(kind):
             lines += [f"### {component.name}\n", *_facts(component)]
-            lines += _described(definitions[component.name])
+            lines += _described(component.name, definitions[component.name])
     lines.append("## Parts of options\n")
-    for name in (
-        *("RestartDescriptor", "SecurityOptions", "TangoAttributeDescriptor", "TimestampOptions"),
-    ):
-        lines += [f"### {name}\n", *_described(definitions[name])]
+    known = {"ExchangeDescriptor", *(component.name for component in registry.walk())}
+    for name in definitions:
+        if name not in known and name[0].isupper():
+            lines += [f"### {name}\n", *_described(name, definitions[name])]
     lines.append("## Encodings\n")
     for encoding, codec in CODECS:
         lines += [f"### {encoding}\n", f"{inspect.getdoc(codec)}\n"]
@@ -63,7 +68,7 @@ def page_text() -> str:
     definitions = config_sources_schema(registry)["$defs"]
     for component in registry.walk(ComponentKind.CONFIG_SOURCE):
         lines += [f"### {component.name}\n", *_facts(component)]
-        lines += _described(definitions[component.name])
+        lines += _described(component.name, definitions[component.name])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -75,20 +80,18 @@ def _facts(component: ComponentType) -> Iterator[str]:
     yield f"{delivery}Stability: {component.stability.value}{also}.\n"
 
 
-def _described(definition: dict[str, Any]) -> Iterator[str]:
-    """The description of an object and the table of its options."""
+def _described(name: str, definition: dict[str, Any], heading: str = "####") -> Iterator[str]:
+    """The description of an object, and a heading for each option of it."""
     yield f"{definition['description']}\n"
     required = definition.get("required", [])
-    options = {name: o for name, o in definition["properties"].items() if name != "type"}
+    options = {option: o for option, o in definition["properties"].items() if option != "type"}
     if not options:
         yield "No options.\n"
-        return
-    yield "| option | type | default | meaning |\n| --- | --- | --- | --- |"
-    for name, option in options.items():
-        default = "required" if name in required else f"`{json.dumps(option.get('default'))}`"
-        meaning = option.get("description", "").replace("|", "\\|")
-        yield f"| `{name}` | {_type(option)} | {default} | {meaning} |"
-    yield ""
+    for option, of_type in options.items():
+        default = f"default `{json.dumps(of_type.get('default'))}`"
+        yield f"{heading} `{name}.{option}`\n"
+        yield f"*{_type(of_type)}, {'required' if option in required else default}*\n"
+        yield f"{of_type.get('description', '')}\n"
 
 
 def _type(option: dict[str, Any]) -> str:

@@ -24,11 +24,11 @@ from queueconnector_core.protocols import Pipe, Sink
 from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_core.stream import Phase, Stream
+from queueconnector_core.testing.doubles import RecordingSink
 from queueconnector_kafka.descriptors import (
     KafkaConsumerSourceDescriptor,
     KafkaProducerSinkDescriptor,
 )
-from tests.core.doubles import RecordingSink
 
 RATE = 200
 """Records a second that are written."""

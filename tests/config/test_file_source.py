@@ -31,7 +31,7 @@ from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_core.states import State
 from queueconnector_core.structure import make_converter
-from tests.config.source_contract import Following
+from queueconnector_core.testing.config_source import Following
 
 POLL_S = 0.02
 POLLS = 5

@@ -14,7 +14,7 @@ from queueconnector_core.config.protocol import (
 )
 from queueconnector_core.config.text import JsonConfigSource
 from queueconnector_core.states import State
-from tests.config.source_contract import Following
+from queueconnector_core.testing.config_source import Following
 
 TEXT = '{"exchanges": []}'
 

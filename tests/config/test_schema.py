@@ -31,7 +31,7 @@ from queueconnector_core.errors import ConfigError
 from queueconnector_core.registry import Registry
 from queueconnector_core.schema import Schema, config_sources_schema, json_schema
 from queueconnector_core.structure import make_converter, structure
-from tests.config.documents import Documents, Validator, mutated, places
+from queueconnector_core.testing.documents import Documents, Validator, mutated, words_of
 
 
 @attrs.frozen
@@ -59,6 +59,7 @@ class FormsSourceDescriptor(SourceDescriptor):
     settings: Annotated[Mapping[str, float], Meta(min_length=1, max_length=1)] = {"a": 1.0}
     parts: Annotated[Sequence[Part], Meta(max_length=2)] = attrs.field(factory=list)
     kind: Annotated[Any, DtypeLiteral()] = "str"
+    other: Annotated[Any, DtypeLiteral(optional=True)] = None
     anything: Annotated[Any, Meta(max_length=2), Meta(le=9)] = None
     inner: SourceDescriptor | None = None
 
@@ -100,15 +101,6 @@ CONFIGURATIONS = {
 }
 PART = {"$ref": "#/$defs/Part"}
 FORM: dict[str, Any] = SCHEMAS["forms"]["$defs"]["FormsSource"]
-
-
-def words_of(schema: dict[str, Any]) -> list[str]:
-    """The names of options, types and dtypes that a schema knows."""
-    found = [(inside[key], key) for inside, key in places(schema)]
-    options = {name for value, key in found if key == "properties" for name in value}
-    names = {value for value, key in found if key == "const"}
-    listed = {name for value, key in found if key == "enum" for name in value}
-    return sorted(word for word in options | names | listed if isinstance(word, str))
 
 
 def refusal(document: object, registry: Registry) -> str:
@@ -188,6 +180,7 @@ def test_a_component_is_a_closed_object_chosen_by_its_names() -> None:
         ),
         ("parts", {"type": "array", "items": PART, "maxItems": 2, "default": []}),
         ("kind", {"$ref": "#/$defs/dtype", "default": "str"}),
+        ("other", {"anyOf": [{"$ref": "#/$defs/dtype"}, {"type": "null"}], "default": None}),
         ("inner", {"anyOf": [{"$ref": "#/$defs/source"}, {"type": "null"}], "default": None}),
     ],
 )

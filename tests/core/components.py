@@ -25,7 +25,8 @@ from queueconnector_core.descriptors import (
 )
 from queueconnector_core.errors import ConfigError, RetryableError
 from queueconnector_core.registry import Registry
-from tests.core.doubles import Mapping, RecordingSink, ScriptedSource
+from queueconnector_core.testing.doubles import RecordingSink, ScriptedSource
+from tests.core.doubles import Mapping
 
 
 @attrs.frozen

@@ -11,8 +11,8 @@ from queueconnector_core.connector import Connector
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.group import Group
 from queueconnector_core.states import State
+from queueconnector_core.testing.doubles import FarEnd, RecordingSink, ScriptedSource, until
 from tests.core.components import Attributes, Made, registry_of, services_of
-from tests.core.doubles import FarEnd, RecordingSink, ScriptedSource, until
 
 
 def source(**options: Any) -> dict[str, Any]:

@@ -18,14 +18,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from queueconnector_core.codecs import resolve_codec
-from queueconnector_core.conversion import converter
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import ConfigError, RecordError
 from queueconnector_core.plugin import queueconnector_components
 from queueconnector_core.registry import Registry
+from queueconnector_core.testing.strategies import CONTAINERS, exact, values_of
 from tests.core.hostile import HOSTILE, ROW, ROWS
 
 NUMBERS = [
@@ -66,64 +65,9 @@ def plain_text(encoding: str) -> Any:
     return ascii_letters if encoding == "ascii" else letters
 
 
-CONTAINERS = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-def elements(dtype: np.dtype[Any], encoding: str) -> Any:
-    """Items of an array of `dtype`, with everything that is awkward: NaN, NaT, extremes."""
-    if dtype.kind == "U":
-        longest = dtype.itemsize // 4 or 9
-        text = st.text(plain_text(encoding), max_size=longest)
-        return text.map(lambda found: found.rstrip("\0"))
-    if dtype.kind == "M":
-        years = np.array(["1900", "2100"], "M8[Y]").astype(dtype).astype("int64").tolist()
-        counts = st.integers(*years).map(lambda count: np.array(count).astype(dtype)[()])
-        return counts | st.just(np.datetime64("NaT"))
-    if dtype.names is not None:
-        fields = [dtype[name] for name in dtype.names]
-        return st.tuples(*(field_values(field, encoding) for field in fields))
-    return hnp.from_dtype(dtype)
-
-
-def field_values(field: np.dtype[Any], encoding: str) -> Any:
-    if field.shape:
-        size = int(np.prod(field.shape))
-        return st.lists(elements(field.base, encoding), min_size=size, max_size=size)
-    return elements(field, encoding)
-
-
 def values(spec: DataSpec, encoding: str) -> Any:
     """Any value of `spec`, as the converter would give it."""
-    convert = converter(spec)
-    if spec.is_object:
-        return CONTAINERS
-    if spec.is_scalar:
-        return elements(spec.dtype, encoding).map(convert)
-    sizes = st.tuples(*(st.integers(0, 4) if size < 0 else st.just(size) for size in spec.shape))
-
-    def fill(shape: tuple[int, ...]) -> Any:
-        count = int(np.prod(shape))
-        items = st.lists(elements(spec.dtype, encoding), min_size=count, max_size=count)
-        return items.map(lambda found: nested(found, shape)).map(convert)
-
-    return sizes.flatmap(fill)
-
-
-def nested(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    for size in reversed(shape[1:]):
-        items = [items[i : i + size] for i in range(0, len(items), size)] if size else []
-    return items if items or len(shape) < 2 else [[]] * shape[0]
-
-
-def exact(value: Any) -> Any:
-    """Something equal for values that are the same, NaN and signs of zero included."""
-    if isinstance(value, np.ndarray):
-        return value.shape, value.dtype.kind, value.dtype.names, repr(value.tolist())
-    return type(value), repr(value)
+    return values_of(spec, plain_text(encoding))
 
 
 def same_values() -> list[Any]:

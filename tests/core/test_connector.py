@@ -18,7 +18,8 @@ from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.group import Group
 from queueconnector_core.states import TRANSITIONS, State, Trigger, aggregate, allows
-from tests.core.doubles import other_tasks, turns, until
+from queueconnector_core.testing.doubles import turns, until
+from tests.core.doubles import other_tasks
 from tests.core.hosts import Host, attribute, exchange, text_of
 from tests.core.scripts import Script, ScriptDescriptor
 

@@ -23,7 +23,7 @@ from queueconnector_core.pipes.buffer_with_time import (
 from queueconnector_core.protocols import Pipe
 from queueconnector_core.record import Batch, Metadata, Original, Quality, Record, Value
 from queueconnector_core.simple import ValuePipe
-from tests.core.doubles import RecordingSink, ScriptedSource
+from queueconnector_core.testing.doubles import RecordingSink, ScriptedSource
 
 REGISTRY = discover().registry
 INTEGER = DataSpec.of("int64", [])

@@ -19,18 +19,8 @@ from queueconnector_core.merge import QUEUED_BATCHES
 from queueconnector_core.protocols import Pipe, Sink, Source
 from queueconnector_core.record import Batch
 from queueconnector_core.stats import Failure
-from tests.core.doubles import (
-    Halving,
-    Mapping,
-    Pause,
-    RecordingSink,
-    ScriptedSource,
-    StubbornSource,
-    Window,
-    run_alone,
-    turns,
-    until,
-)
+from queueconnector_core.testing.doubles import PAUSE, RecordingSink, ScriptedSource, turns, until
+from tests.core.doubles import Halving, Mapping, StubbornSource, Window, run_alone
 
 MAX_IN_A_ROW = 100
 """So many failures in a row are a fault, unless the policy says otherwise."""
@@ -84,7 +74,7 @@ async def test_several_sources_are_merged_each_in_its_own_order() -> None:
 
 
 async def test_a_slow_source_does_not_hold_up_another_one() -> None:
-    waiting, fast = ScriptedSource(Pause, ["late"]), ScriptedSource(*[[n] for n in range(50)])
+    waiting, fast = ScriptedSource(PAUSE, ["late"]), ScriptedSource(*[[n] for n in range(50)])
     sink = RecordingSink()
     exchange = exchange_of([waiting, fast], sink)
     running = asyncio.create_task(stream(exchange))
@@ -176,7 +166,7 @@ async def test_a_batch_is_acknowledged_after_every_sink_accepted_it() -> None:
 
 
 async def test_a_window_holds_the_acknowledgements_of_all_its_batches() -> None:
-    source, sink = ScriptedSource([1], [2], Pause, [3], [4]), RecordingSink()
+    source, sink = ScriptedSource([1], [2], PAUSE, [3], [4]), RecordingSink()
     running = asyncio.create_task(stream(exchange_of(source, sink, Window(3))))
     await until(lambda: source.given == [1, 2])
     await turns(10)
@@ -240,7 +230,7 @@ async def test_an_exchange_says_why_and_since_when_it_waits() -> None:
 async def test_of_two_far_ends_that_are_away_the_recovery_of_one_does_not_hide_the_other() -> None:
     source = ScriptedSource(RetryableError("the source is away"), endless=True)
     sink = RecordingSink()
-    exchange = exchange_of([source, ScriptedSource([1], Pause)], sink)
+    exchange = exchange_of([source, ScriptedSource([1], PAUSE)], sink)
     source.unreachable = None
     await exchange.start()
     source.unreachable = RetryableError("the source is away")
@@ -489,7 +479,7 @@ async def test_a_drain_does_not_wait_for_a_source_that_is_away() -> None:
 
 
 async def test_a_drained_exchange_connects_again_at_the_next_start() -> None:
-    source, sink = ScriptedSource([1], Pause, *away(), [2]), RecordingSink()
+    source, sink = ScriptedSource([1], PAUSE, *away(), [2]), RecordingSink()
     exchange = exchange_of(source, sink)
     running = asyncio.create_task(stream(exchange))
     await until(lambda: sink.accepted == [1])

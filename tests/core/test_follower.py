@@ -22,7 +22,8 @@ from queueconnector_core.config.protocol import (
 )
 from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_core.states import State
-from tests.core.doubles import other_tasks, turns, until
+from queueconnector_core.testing.doubles import turns, until
+from tests.core.doubles import other_tasks
 from tests.core.hosts import Host, attribute, exchange, text_of
 from tests.core.scripts import Script, ScriptDescriptor
 

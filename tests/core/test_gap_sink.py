@@ -17,8 +17,9 @@ from queueconnector_core.gap_sink import GAP_SPEC, GapSink
 from queueconnector_core.gaps import Gap, GapLedger, GapReason
 from queueconnector_core.plan import read_plan
 from queueconnector_core.record import Batch
+from queueconnector_core.testing.doubles import RecordingSink, ScriptedSource, turns, until
 from tests.core.components import Made, registry_of, services_of
-from tests.core.doubles import RecordingSink, ScriptedSource, other_tasks, turns, until
+from tests.core.doubles import other_tasks
 
 AWAY = RetryableError("nobody answers")
 

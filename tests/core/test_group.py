@@ -16,16 +16,15 @@ from queueconnector_core.gaps import GapReason
 from queueconnector_core.group import Group
 from queueconnector_core.plan import Policy
 from queueconnector_core.states import TRANSITIONS, State
-from tests.core.doubles import (
+from queueconnector_core.testing.doubles import (
+    PAUSE,
     FarEnd,
-    Pause,
     RecordingSink,
     ScriptedSource,
-    StubbornSource,
-    run_alone,
     turns,
     until,
 )
+from tests.core.doubles import StubbornSource, run_alone
 
 AWAY = RetryableError("the far end is away")
 
@@ -71,7 +70,7 @@ async def test_finite_sources_end_by_themselves() -> None:
 
 
 async def test_a_group_is_on_until_its_last_exchange_has_ended() -> None:
-    waiting = ScriptedSource([1], Pause)
+    waiting = ScriptedSource([1], PAUSE)
     sink = RecordingSink()
     life = Life((ScriptedSource([0]), sink), (waiting, RecordingSink()))
     life.group.start()
@@ -365,7 +364,7 @@ async def test_a_configuration_does_not_wait_for_the_end_of_a_group_that_started
 
 
 async def test_a_fault_during_a_replacement_leaves_the_start_to_the_new_configuration() -> None:
-    breaks = ScriptedSource(Pause, FatalError("broken"))
+    breaks = ScriptedSource(PAUSE, FatalError("broken"))
     life = Life((breaks, RecordingSink()), (endless([1]), RecordingSink(awaits=50)))
     life.group.policy = AT_ONCE
     kept, _ = life.group.exchanges

@@ -15,7 +15,7 @@ from queueconnector_core.group import Group
 from queueconnector_core.health import ailment, ailments
 from queueconnector_core.record import Batch
 from queueconnector_core.states import State
-from tests.core.doubles import Pause, RecordingSink, ScriptedSource, until
+from queueconnector_core.testing.doubles import PAUSE, RecordingSink, ScriptedSource, until
 
 LIMIT_S = 15.0
 
@@ -85,7 +85,7 @@ async def test_without_records_nothing_is_wrong() -> None:
 
 async def test_the_first_record_after_a_long_rest_is_given_its_time() -> None:
     sink = RecordingSink(gate=asyncio.Event())
-    source = ScriptedSource(Pause, [1], endless=True)
+    source = ScriptedSource(PAUSE, [1], endless=True)
     async with Running(exchange_of(source, sink=sink)) as exchange:
         pass_time(exchange, 1e6)
         source.resume()
@@ -108,8 +108,8 @@ async def test_a_frozen_sink_shows_and_ends_with_a_delivery() -> None:
 
 
 async def test_a_frozen_pipe_shows_although_more_records_come() -> None:
-    pipe, source = Gate(), ScriptedSource([1], Pause, [2], endless=True)
-    other = ScriptedSource(Pause, [3], endless=True)
+    pipe, source = Gate(), ScriptedSource([1], PAUSE, [2], endless=True)
+    other = ScriptedSource(PAUSE, [3], endless=True)
     exchange = Exchange("group[0]", [source, other], [pipe], [RecordingSink()])
     async with Running(exchange):
         await until(lambda: exchange.statistics.in_flight)

@@ -22,6 +22,7 @@ def batches(draw: st.DrawFn) -> Batch:
         [RecordError("garbled", records) for records in failed],
         weights,
         (Acknowledgement(lambda: None),),
+        draw(st.integers(0, 3)),
     )
 
 
@@ -52,6 +53,18 @@ def test_without_turns_values_into_failures_of_the_same_weight(
     assert len(left.failures) == len(batch.failures) + len(chosen)
     assert consistent(left)
     assert one_for_all.records == 1, "the error of the component stays as it was"
+
+
+@given(batches(), st.sets(st.integers(0, 5)))
+def test_keeping_counts_what_is_left_out_as_filtered(batch: Batch, indices: set[int]) -> None:
+    chosen = sorted(index for index in indices if index < len(batch))
+    left_out = sum(batch.weight(i) for i in range(len(batch)) if i not in indices)
+    kept = batch.keeping(chosen)
+    assert kept.source_records == batch.source_records
+    assert list(kept.records()) == list(batch.only(chosen).records())
+    assert kept.filtered == batch.filtered + left_out
+    assert (kept.failures, kept.acknowledgements) == (batch.failures, batch.acknowledgements)
+    assert consistent(kept)
 
 
 @given(batches())

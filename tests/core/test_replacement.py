@@ -10,7 +10,7 @@ import pytest
 from queueconnector_core.errors import FatalError, StateError
 from queueconnector_core.group import Group
 from queueconnector_core.states import State
-from tests.core.doubles import turns, until
+from queueconnector_core.testing.doubles import turns, until
 from tests.core.hosts import Host, attribute, exchange, text_of
 
 OFF, OPEN, ON, CLOSE, FAULT = State.OFF, State.OPEN, State.ON, State.CLOSE, State.FAULT

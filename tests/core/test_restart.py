@@ -17,7 +17,7 @@ from queueconnector_core.exchange import Exchange
 from queueconnector_core.group import Group
 from queueconnector_core.plan import Policy
 from queueconnector_core.states import State
-from tests.core.doubles import FarEnd, RecordingSink, ScriptedSource, turns, until
+from queueconnector_core.testing.doubles import FarEnd, RecordingSink, ScriptedSource, turns, until
 from tests.core.hosts import Host, exchange, text_of
 
 BROKEN = FatalError("broken")

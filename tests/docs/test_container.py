@@ -1,4 +1,4 @@
-"""What can be tried of the container without a container engine."""
+"""What can be tried of docs/how-to/deploy-container.md without a container engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents say what the code does, and their links lead somewhere."""
+"""Documents (docs/reference/api.md, ...) say what the code does; their links lead somewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 
 import write_api
 import write_components
-from queueconnector_core.states import TRANSITIONS
+import write_device
+from states_picture import picture
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
@@ -35,19 +36,6 @@ def test_links_lead_somewhere(document: Path) -> None:
     assert [link for link in inside if not (document.parent / link).exists()] == []
 
 
-def test_the_state_diagram_is_the_table() -> None:
-    page = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
-    arrows = [
-        f"    {move.source.value} --> {move.target.value}: {move.trigger.value}"
-        for move in TRANSITIONS
-    ]
-
-    shown = re.search(r"stateDiagram-v2\n(.*?)```", page, re.DOTALL)
-
-    assert shown is not None
-    assert shown[1].splitlines() == arrows
-
-
 def test_every_decision_is_in_the_index() -> None:
     folder = ROOT / "docs/decisions"
     index = (folder / "README.md").read_text("utf-8")
@@ -61,7 +49,14 @@ def test_the_reference_of_components_is_what_they_say_of_themselves() -> None:
     assert page == write_components.page_text(), "make reference writes it anew"
 
 
-def test_the_public_names_are_those_of_the_code() -> None:
+def test_the_reference_of_the_device_is_what_its_class_and_table_say() -> None:
+    page = write_device.PAGE.read_text("utf-8")
+
+    assert page == write_device.page_text(), "make reference writes it anew"
+    assert write_device.PICTURE.read_text("utf-8") == picture(), "make reference draws it anew"
+
+
+def test_the_public_names_of_api_md_are_those_of_the_code() -> None:
     page = write_api.PAGE.read_text("utf-8")
 
     assert page == write_api.page_text(), "make reference writes it anew"

@@ -13,6 +13,7 @@ from workspace import ROOT, products
 
 THIRD_PARTIES = (
     ROOT / "examples" / "line_files",
+    ROOT / "examples" / "mqtt",
     Path(__file__).parent / "broken_plugin",
     Path(__file__).parent / "again_plugin",
 )
@@ -31,7 +32,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def third_party_wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The example of a plugin, one that fails at import, one that takes a name again."""
+    """The examples of plugins, one that fails at import, one that takes a name again."""
     folder = tmp_path_factory.mktemp("third_parties")
     for project in THIRD_PARTIES:
         build_wheel(project, folder)
@@ -72,6 +73,7 @@ def everything(
         "queueconnector-core[cli]",
         *("queueconnector-memory", "queueconnector-kafka", "queueconnector-tango"),
         "queueconnector-sdp",
-        *("queueconnector-line-files", "acme-broken", "queueconnector-again"),
+        *("queueconnector-line-files", "queueconnector-mqtt"),
+        *("acme-broken", "queueconnector-again"),
         more=third_party_wheels,
     )

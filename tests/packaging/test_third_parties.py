@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tango
 
+from devservices.mosquitto import MosquittoServer
 from devservices.process import wait_until
 from devservices.tango import TangoDeviceServer
 from tests.packaging.environment import TIMEOUT_S, Environment
@@ -96,6 +97,31 @@ def test_records_in_the_device_become_lines_of_a_file(
 
     wait_until(lambda: path.exists() and path.read_text() == "one\ntwo\n", TIMEOUT_S, "lines")
     wait_until(lambda: device.state() is tango.DevState.OFF, TIMEOUT_S, "the end of the source")
+
+
+def test_messages_of_a_topic_become_an_attribute_and_records_messages(
+    device: tango.DeviceProxy, mosquitto: MosquittoServer
+) -> None:
+    broker = {"host": mosquitto.host, "port": mosquitto.port}
+    source = {"type": "MqttSource", "topic_filter": "packaging/+/in"} | broker
+    sink = {"type": "MqttSink", "topic": "packaging/out", "retain": True} | broker
+
+    stream(
+        device,
+        {
+            "dtype": "float64",
+            "shape": [2],
+            "source": source,
+            "sink": {"type": "TangoLocalAttributeSink", "attribute_name": "pair"},
+        },
+        {"dtype": "float64", "shape": [2], "source": source, "sink": sink},
+    )
+    wait_until(lambda: device.state() is tango.DevState.ON, TIMEOUT_S, "ON")
+    mosquitto.publish("packaging/a/in", "[1.5, -2.25]", "-q", "1")
+
+    wait_until(lambda: device.read_attribute("pair").value is not None, TIMEOUT_S, "a value")
+    assert list(device.read_attribute("pair").value) == [1.5, -2.25]
+    assert json.loads(mosquitto.retained("packaging/out")) == [1.5, -2.25]
 
 
 def test_the_terminal_runs_it_too(everything: Environment) -> None:

@@ -14,13 +14,13 @@ import attrs
 import pytest
 
 from devservices.etcd import EtcdServer, EtcdTls
-from queueconnector_core.config.protocol import ConfigContext, ConfigReport, ConfigSource
+from queueconnector_core.config.protocol import ConfigContext, ConfigReport
 from queueconnector_core.states import State
+from queueconnector_core.testing.config_source import Following
 from queueconnector_sdp import watch
 from queueconnector_sdp.descriptors import EtcdConfigSourceDescriptor
 from queueconnector_sdp.etcd_source import EtcdConfigSource
 from queueconnector_sdp.layout import etcd_key
-from tests.config.source_contract import Following
 from tests.sdp.certificates import make_certificates
 
 HOST = "test/queueconnector/01"
@@ -62,21 +62,6 @@ class Place:
         """A source that is followed, and everything was told."""
         async with followed(self.source(**options)) as both:
             yield both
-
-
-@attrs.define
-class SourceHarness:
-    """A place with a source that was just built, as the contract wants it."""
-
-    place: Place
-    source: ConfigSource
-    keys: tuple[str | None, ...] = ("g1", "g2")
-
-    async def put(self, key: str | None, text: str) -> None:
-        await self.place.put(key, text)
-
-    async def delete(self, key: str | None) -> None:
-        await self.place.delete(key)
 
 
 @asynccontextmanager

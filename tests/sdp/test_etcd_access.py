@@ -13,8 +13,8 @@ import pytest
 from devservices.etcd import EtcdServer, EtcdTls
 from queueconnector_core.config.protocol import ConfigContext
 from queueconnector_core.errors import ConfigError, FatalError
+from queueconnector_core.testing.config_source import Following
 from queueconnector_sdp.etcd_source import EtcdConfigSource
-from tests.config.source_contract import Following
 from tests.sdp.certificates import make_certificates
 from tests.sdp.conftest import Place, connections_to, report, until_tried
 

@@ -11,8 +11,9 @@ from queueconnector_core.config.protocol import ConfigUpdate
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.structure import read_json, structure
+from queueconnector_core.testing.config_source import Following
+from queueconnector_core.testing.watching import tasks
 from queueconnector_sdp.texts import MAX_OCTETS
-from tests.config.source_contract import Following, own_tasks
 from tests.sdp.conftest import Place, connections_to
 
 OWNER = '{"pid": 7, "hostname": "pod-1", "command": ["SDPQueueConnector", "01"]}'
@@ -163,7 +164,7 @@ async def test_many_large_documents_at_once(place: Place) -> None:
 
 
 async def test_closing_leaves_neither_a_task_nor_a_connection(place: Place) -> None:
-    before = own_tasks()
+    before = tasks()
     source = place.source()
     following = Following(source)
     await following.until_synced()
@@ -172,5 +173,5 @@ async def test_closing_leaves_neither_a_task_nor_a_connection(place: Place) -> N
     await following.close()
     await source.stop()
 
-    assert own_tasks() == before
+    assert tasks() == before
     assert connections_to(place.server.port) == 0

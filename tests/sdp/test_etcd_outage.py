@@ -11,10 +11,10 @@ import pytest
 
 from queueconnector_core.config.protocol import Synced, Unavailable
 from queueconnector_core.errors import RetryableError
+from queueconnector_core.testing.config_source import Following
 from queueconnector_sdp import watch
 from queueconnector_sdp._gateway import Gateway
 from queueconnector_sdp.layout import Layout
-from tests.config.source_contract import Following
 from tests.sdp.conftest import Place, report, until_tried
 
 QUICK = {"audit_s": 0.3, "timeout_s": 0.5}

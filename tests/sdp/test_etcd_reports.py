@@ -14,10 +14,10 @@ from devservices.process import ManagedProcess, wait_until
 from queueconnector_core.config.protocol import ConfigReport, Fault
 from queueconnector_core.errors import RetryableError
 from queueconnector_core.states import State
+from queueconnector_core.testing.watching import tasks
 from queueconnector_sdp._gateway import Gateway
 from queueconnector_sdp.etcd_source import EtcdConfigSource
 from queueconnector_sdp.reports import MAX_FAULT_OCTETS, fault_text
-from tests.config.source_contract import own_tasks
 from tests.sdp.conftest import HOST, Place, report
 
 FAULT = Fault("FatalError", "it broke", "g1", 2, 1_700_000_001.5, "9")
@@ -221,13 +221,13 @@ async def test_states_are_written_again_when_the_lease_was_lost(place: Place) ->
 
 
 async def test_stop_withdraws_the_states_and_leaves_no_task(place: Place) -> None:
-    before = own_tasks()
+    before = tasks()
     place.put_now("g1", "1")
     async with place.followed() as (source, following):
         await source.report(report(following))
-        assert len(own_tasks() - before) == 2
+        assert len(tasks() - before) == 2
     assert state_of(place) is None
-    assert own_tasks() == before
+    assert tasks() == before
     await source.stop()
 
 

@@ -20,11 +20,11 @@ from queueconnector_core.config.protocol import ConfigContext, Fault, Synced
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, FatalError, RetryableError
 from queueconnector_core.states import State
+from queueconnector_core.testing.config_source import Following
 from queueconnector_sdp import sdp_source, sdp_thread
 from queueconnector_sdp.descriptors import SdpConfigSourceDescriptor
 from queueconnector_sdp.sdp_source import SdpConfigSource
-from tests.config.source_contract import Following, Harness, ManyDocumentsContract, SourceContract
-from tests.sdp.conftest import HOST, Place, SourceHarness, followed, report
+from tests.sdp.conftest import HOST, Place, followed, report
 from tests.sdp.ska_sdp_config import Config, RawTransaction, Watcher
 
 Connect = Callable[[], Any]
@@ -56,18 +56,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "ska-sdp-config"]
-
-
-class TestChildren(ManyDocumentsContract):
-    @pytest.fixture
-    def harness(self, place: Place) -> Harness:
-        return SourceHarness(place, build(place))
-
-
-class TestValue(SourceContract):
-    @pytest.fixture
-    def harness(self, place: Place) -> Harness:
-        return SourceHarness(place, build(place, mode="value"), keys=(None,))
 
 
 async def test_what_is_no_document_is_not_told(place: Place) -> None:

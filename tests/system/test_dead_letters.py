@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from msgspec import Meta
 
 from devservices.kafka import KafkaBroker
-from queueconnector_core.cli.app import app
+from queueconnector_core.cli.app import make_app
 from queueconnector_core.component import BuildContext, ComponentKind, ComponentType
 from queueconnector_core.connector import Connector
 from queueconnector_core.descriptors import PipeDescriptor
@@ -32,6 +32,7 @@ from queueconnector_core.registry import Registry
 from queueconnector_core.simple import ValuePipe
 from queueconnector_core.states import State
 
+app = make_app()
 GOOD = ["[1.0,2.0]", "[3.0,4.0]", "[5.0,6.0]"]
 TIME_MS = 1_700_000_000_000
 NAMES = itertools.count()

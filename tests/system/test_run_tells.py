@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from devservices.process import wait_until
-from queueconnector_core.cli.app import app
+from queueconnector_core.cli.app import make_app
 from queueconnector_core.component import BuildContext, ComponentKind, ComponentType
 from queueconnector_core.descriptors import SourceDescriptor
 from queueconnector_core.discovery import DiscoveryReport, discover
@@ -23,6 +23,7 @@ from queueconnector_core.gaps import Gap, GapReason
 from queueconnector_core.record import Batch
 
 BIN = Path(sys.executable).parent
+app = make_app()
 SECOND_NS = 1_000_000_000
 
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from . import debian_tango
+from . import debian_tango, mosquitto
 from .chromium import Chromium
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
 from .etcd import EtcdServer
 from .kafka import KafkaBroker
 from .kcat import kcat_version
+from .mosquitto import MosquittoServer
 from .tango import TANGO_TEST, TangoDatabase, TangoTest, tango_admin_version
 
 APT_TIMEOUT_S = 900
@@ -32,6 +33,8 @@ PACKAGES: Mapping[str, Callable[[], bool]] = {
     "kcat": lambda: shutil.which("kcat") is None,
     "etcd-server": lambda: shutil.which("etcd") is None,
     "etcd-client": lambda: shutil.which("etcdctl") is None,
+    "mosquitto": partial(mosquitto.is_missing, "mosquitto"),
+    "mosquitto-clients": partial(mosquitto.is_missing, "mosquitto_pub"),
     "libtango-tools": lambda: shutil.which("tango_admin") is None,
     "tango-test": lambda: not TANGO_TEST.is_file(),
     "chromium": lambda: shutil.which("chromium") is None,
@@ -44,6 +47,7 @@ SERVICES: Mapping[str, Callable[[], str]] = {
     "Apache Kafka": KafkaBroker.check,
     "embedded broker": EmbeddedBroker.check,
     "etcd": EtcdServer.check,
+    "Mosquitto": MosquittoServer.check,
     "Tango database": TangoDatabase.check,
     "TangoTest": TangoTest.check,
     "tango_admin": lambda: f"tango_admin {tango_admin_version()}",

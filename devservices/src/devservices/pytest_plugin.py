@@ -19,6 +19,7 @@ from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
 from .etcd import EtcdServer
 from .kafka import KafkaBroker
+from .mosquitto import MosquittoServer
 from .service import Service
 from .tango import TangoDatabase, TangoTest, tango_admin_version
 
@@ -92,6 +93,12 @@ def embedded_broker(request: pytest.FixtureRequest) -> Iterator[EmbeddedBroker]:
 def etcd_server(request: pytest.FixtureRequest) -> Iterator[EtcdServer]:
     """A running etcd; share it by using keys of your own."""
     yield from _serve(request, EtcdServer)
+
+
+@pytest.fixture(scope="session")
+def mosquitto(request: pytest.FixtureRequest) -> Iterator[MosquittoServer]:
+    """A running Mosquitto; share it by using topics and client identifiers of your own."""
+    yield from _serve(request, MosquittoServer)
 
 
 @pytest.fixture(scope="session")

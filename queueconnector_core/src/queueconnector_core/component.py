@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import attrs
 
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.errors import FatalError, PluginError
+from queueconnector_core.errors import FatalError, PluginError, Problem
 from queueconnector_core.gaps import GapLedger
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ __all__ = (
     "Claim",
     "Services",
     "BuildContext",
+    "Probe",
     "ComponentType",
 )
 
@@ -117,6 +118,13 @@ class BuildContext:
     """A short hash of the exchange's configuration; travels with records as their provenance."""
 
 
+Probe: TypeAlias = Callable[[Any, Any], Awaitable[Iterable[Problem]]]
+"""`probe(descriptor, context)` asks the live far end whether what is configured is there.
+
+It returns, or raises as `ConfigError`, each problem at the path of the option that is wrong. It
+changes nothing at the far end, and may be cancelled; the context is that of the factory.
+"""
+
 NAME_PATTERN = re.compile(r"[A-Z][A-Za-z0-9]{2,62}")
 
 
@@ -142,6 +150,8 @@ class ComponentType:
     """Names of it that are no longer accepted, each with what else is to be changed, if anything.
 
     A name that is still accepted is an alias."""
+    probe: Callable[[], Probe] | None = None
+    """Imports the function that asks the live far end whether what is configured is there."""
 
     def __attrs_post_init__(self) -> None:
         if self.kind is ComponentKind.CODEC:

@@ -41,6 +41,8 @@ class Descriptor:
 
     former_options: ClassVar[Mapping[str, str]] = {}
     """Options of older releases that are refused, each with the reason and the way out."""
+    example: ClassVar[Mapping[str, Any]] = {}
+    """dtype and shape of an exchange in which it works, where the usual ones do not."""
 
 
 class SourceDescriptor(Descriptor):
@@ -78,6 +80,14 @@ class SinkDescriptor(Descriptor):
         """What this sink needs for itself alone, such as the names of its attributes."""
         return ()
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec | None:
+        """How it makes the octets that it writes; None: it writes values."""
+        return None
+
+    def members(self) -> Sequence[tuple[str, SinkDescriptor]]:
+        """The sinks inside it, each with its path; core checks them, and sees to their claims."""
+        return ()
+
     def for_dead_letters(self) -> SinkDescriptor:
         """This sink as the place of dead letters: key and headers of records must travel."""
         return self
@@ -113,6 +123,9 @@ class OneOrMany:
 @attrs.frozen
 class DtypeLiteral:
     """Marks the option that names a dtype."""
+
+    optional: bool = False
+    """Whether null is accepted as well."""
 
 
 @attrs.frozen

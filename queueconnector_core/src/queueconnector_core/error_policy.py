@@ -34,6 +34,8 @@ class ErrorPolicy:
         self.letters = letters
         self.on_dropped: Callable[[Sequence[RecordError]], None] = _tell_nobody
         """Called with records that are about to be dropped."""
+        self.on_failed: Callable[[Sequence[RecordError]], None] = _tell_nobody
+        """Called with all records that failed, whatever becomes of them."""
         self._options = options or ErrorPolicyDescriptor()
 
     def received(self, batch: Batch, source: int, stage: str) -> Batch:
@@ -131,6 +133,7 @@ class ErrorPolicy:
         What is not there any more, such as what a full buffer lost, cannot become a letter. Raises
         `FatalError` where the policy is to fail.
         """
+        self.on_failed(errors)
         if self._options.action == "fail":
             raise FatalError(f"{errors[0].stage}: {errors[0]} (errors.action is fail)")
         dropped, dead = errors, list[RecordError]()

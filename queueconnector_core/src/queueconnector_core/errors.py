@@ -69,10 +69,12 @@ class Problem:
 
     path: str
     message: str
+    meant: str = attrs.field(default="", eq=False, kw_only=True)
+    """What probably should stand in place of what was found, where there is a guess."""
 
     def under(self, prefix: str) -> Problem:
         """The same problem, seen from `prefix` above it."""
-        return Problem(join_path(prefix, self.path), self.message)
+        return attrs.evolve(self, path=join_path(prefix, self.path))
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message

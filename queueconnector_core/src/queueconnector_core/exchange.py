@@ -18,6 +18,7 @@ from queueconnector_core.outage import retrying
 from queueconnector_core.protocols import (
     DrainableSource,
     HoldingPipe,
+    ImpairableSink,
     Pipe,
     ProvenSource,
     Sink,
@@ -92,6 +93,11 @@ class Exchange:
         """Seconds since the last sign of life of the source that is silent for the longest."""
         proven = (source for source in self._sources if isinstance(source, ProvenSource))
         return max((source.silent_s() for source in proven), default=0.0)
+
+    def impaired(self) -> str | None:
+        """What does not work of a sink that can be written all the same."""
+        told = (sink.impaired() for sink in self._sinks if isinstance(sink, ImpairableSink))
+        return next((text for text in told if text is not None), None)
 
     async def start(self) -> None:
         """Start all sinks, then all sources; waits for far ends that are away. May be cancelled.
@@ -234,7 +240,8 @@ class Exchange:
         if failed:
             batch = batch.without(failed)
         records = batch.source_records
-        self.statistics.deliver(records - sum(error.records for error in batch.failures))
+        failed_records = sum(error.records for error in batch.failures)
+        self.statistics.deliver(records - failed_records, batch.filtered)
         if batch.failures:
             await self._fail(batch)
         self.statistics.settled(records, replayable=bool(batch.acknowledgements))

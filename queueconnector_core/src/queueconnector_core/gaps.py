@@ -30,6 +30,8 @@ class GapReason(enum.Enum):
     """Tango's event counter jumped: a high-water mark was reached."""
     BUFFER_OVERFLOW = "buffer overflow"
     """The exchange was slower than a source that cannot be slowed."""
+    NOT_READING = "not reading"
+    """A source for which the far end keeps nothing was not connected meanwhile."""
     RETENTION = "retention"
     """The broker had deleted records before they were read."""
     TOPIC_RECREATED = "topic made anew"

@@ -28,7 +28,7 @@ def ailment(exchange: Exchange) -> str | None:
     silent_s = 0.0 if exchange.is_paused else exchange.silent_s()
     if silent_s > limit_s:
         return f"no sign of life from a source for {silent_s:.0f} s"
-    return None
+    return exchange.impaired()
 
 
 def ailments(groups: Iterable[Group]) -> dict[str, str]:

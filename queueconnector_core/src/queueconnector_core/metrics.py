@@ -4,6 +4,7 @@
 | --- | --- |
 | `queueconnector_records_received_total` | records that the sources gave |
 | `queueconnector_records_delivered_total` | records that every sink accepted |
+| `queueconnector_records_filtered_total` | of these: records that a pipe left out, as it was told |
 | `queueconnector_records_dropped_total` | records that were not delivered, and are not kept |
 | `queueconnector_records_dead_lettered_total` | records that were not delivered, and are kept |
 | `queueconnector_records_in_flight` | records on their way |
@@ -37,6 +38,7 @@ __all__ = ("metrics_text", "metrics_of", "CONTENT_TYPE")
 _COUNTERS: Final[Sequence[tuple[str, str, str]]] = (
     ("records_received", "received", "Records that the sources gave."),
     ("records_delivered", "delivered", "Records that every sink accepted."),
+    ("records_filtered", "filtered", "Records delivered of which pipes left nothing for a sink."),
     ("records_dropped", "dropped", "Records neither delivered nor kept."),
     ("records_dead_lettered", "dead_lettered", "Records kept as dead letters."),
     ("flight_seconds", "flight_s", "Time that records spent on their way, summed over them."),

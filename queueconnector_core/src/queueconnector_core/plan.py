@@ -12,6 +12,13 @@ from typing import Any, TypeVar
 
 import attrs
 
+from queueconnector_core._lenient import (
+    POSSIBLE,
+    Unread,
+    as_written,
+    elsewhere,
+    structure_leniently,
+)
 from queueconnector_core.component import (
     BuildContext,
     Claim,
@@ -44,11 +51,15 @@ __all__ = (
     "ExchangePlan",
     "Policy",
     "Plan",
+    "Proof",
     "Surroundings",
+    "examine",
     "make_plan",
+    "prove",
     "read_plan",
 )
 
+Case = TypeVar("Case")
 Result = TypeVar("Result")
 
 
@@ -79,6 +90,8 @@ class ExchangePlan:
     gaps: ComponentPlan | None = attrs.field(eq=repr)
     health_limit_s: float
     claims: tuple[Claim, ...] = attrs.field(eq=False)
+    path: str = attrs.field(eq=False, kw_only=True, default="")
+    """Where it stands in its document: `exchanges[0]`."""
 
     def build(
         self, registry: Registry, services: Services, source: Source | None = None
@@ -176,12 +189,44 @@ def read_plan(
 ) -> Plan:
     """Read and prove JSON text; empty text is an empty configuration.
 
-    Raises `ConfigError` with all problems found; a document that does not structure is not proven
-    further.
+    Raises `ConfigError` with all problems found, in all exchanges.
     """
     document = read_json(text) if text.strip() else None
-    descriptor = structure(document, registry)
-    return make_plan(descriptor, registry, services, surroundings or Surroundings())
+    return examine(document, registry, services, surroundings).accepted()
+
+
+@attrs.frozen
+class Proof:
+    """What is known of a configuration: every problem, and what could be planned all the same."""
+
+    plan: Plan
+    problems: tuple[Problem, ...] = ()
+
+    def accepted(self) -> Plan:
+        """The plan; raises `ConfigError` with all problems when there are any."""
+        if self.problems:
+            raise ConfigError(self.problems)
+        return self.plan
+
+
+def examine(
+    document: object,
+    registry: Registry,
+    services: Services,
+    surroundings: Surroundings | None = None,
+) -> Proof:
+    """Read and prove a parsed document; null is an empty configuration.
+
+    What cannot be read hides nothing else: the rest is proven as if that were right.
+    """
+    told: tuple[Problem, ...] = ()
+    try:
+        descriptor = structure(document, registry)
+    except ConfigError as error:
+        descriptor, told = structure_leniently(document, registry), error.problems
+    rest = prove(descriptor, registry, services, surroundings or Surroundings())
+    found = [as_written(problem, document) for problem in rest.problems]
+    return Proof(rest.plan, (*told, *elsewhere(found, told)))
 
 
 def make_plan(
@@ -191,116 +236,142 @@ def make_plan(
     surroundings: Surroundings,
 ) -> Plan:
     """Prove a structured configuration; raises `ConfigError` with all problems found."""
+    return prove(descriptor, registry, services, surroundings).accepted()
+
+
+def prove(
+    descriptor: QueueConnectorDescriptor,
+    registry: Registry,
+    services: Services,
+    surroundings: Surroundings,
+) -> Proof:
+    """Prove a structured configuration."""
     problems: list[Problem] = []
     groups: dict[str, tuple[ExchangePlan, ...]] = {}
+    claims: list[Claim] = []
     in_groups = isinstance(descriptor.exchanges, Mapping)
     for group, exchanges in descriptor.groups.items():
         name = surroundings.name(group, len(descriptor.groups))
         prefix = f"exchanges.{group}" if in_groups else "exchanges"
         plans = []
         for index, exchange in enumerate(exchanges):
-            prover = _Prover(registry, services, problems, f"{prefix}[{index}]")
+            prover = _Prover(registry, services, problems, claims, f"{prefix}[{index}]")
             plans.append(prover.prove(f"{name}[{index}]", exchange))
         groups[name] = tuple(plan for plan in plans if plan is not None)
-    plan = Plan(groups, Policy(descriptor.restart, descriptor.outage_limit_s))
-    _check_claims(plan.claims, surroundings.claims, services, problems)
-    if problems:
-        raise ConfigError(problems)
-    return plan
+    _check_claims(claims, surroundings.claims, services, problems)
+    policy = Policy(descriptor.restart, descriptor.outage_limit_s)
+    return Proof(Plan(groups, policy), tuple(problems))
 
 
 @attrs.frozen
 class _Prover:
-    """Follows the types through one exchange and gathers its problems."""
+    """Follows the types through one exchange and gathers its problems and claims.
+
+    `specs` is what a component has to do with: one, or where that is not known several, of which
+    only the problems are told that all of them have.
+    """
 
     registry: Registry
     services: Services
     problems: list[Problem]
+    claims: list[Claim]
     path: str
 
     def prove(self, name: str, exchange: ExchangeDescriptor) -> ExchangePlan | None:
-        spec = self._try("", lambda: DataSpec.of(exchange.dtype, exchange.shape))
-        if spec is None:
-            return None
-        sources = [self._source(*placed, spec) for placed in placed("source", exchange.source)]
-        pipes: list[ComponentPlan] = []
+        """The plan of an exchange; None where it is not known what flows through it."""
+        begin = len(self.claims)
+        specs = self._try("", [()], lambda _: DataSpec.of(exchange.dtype, exchange.shape))
+        known, specs = bool(specs), specs or POSSIBLE
+        sources = [self._source(*placed, specs) for placed in placed("source", exchange.source)]
+        pipes: list[ComponentPlan | None] = []
         for path, pipe in placed("pipe", exchange.pipe):
-            pipes.append(self._component(ComponentKind.PIPE, path, pipe, spec))
-            output = self._try(path, lambda pipe=pipe, spec=spec: pipe.output(spec))  # type: ignore[misc]
-            if output is None:
-                return None
-            spec = output
-        sinks: list[ComponentPlan] = []
-        claims: list[Claim] = []
-        for path, sink in placed("sink", exchange.sink):
-            sinks.append(self._sink(path, sink, spec, claims))
-        letters = self._letters(exchange.errors, claims)
-        gaps = self._optional_sink("gaps", exchange.gaps, GAP_SPEC, claims)
+            pipes.append(self._component(ComponentKind.PIPE, path, pipe, specs))
+            outputs = self._try(path, specs, pipe.output)
+            known, specs = known and bool(outputs), outputs or POSSIBLE
+        sinks = [self._sink(path, sink, specs) for path, sink in placed("sink", exchange.sink)]
+        letters = self._letters(exchange.errors)
+        gaps = self._optional_sink("gaps", exchange.gaps, GAP_SPEC)
+        if not known or None in (*sources, *pipes, *sinks):
+            return None
         return ExchangePlan(
             name,
-            tuple(sources),
-            tuple(pipes),
-            tuple(sinks),
+            tuple(filter(None, sources)),
+            tuple(filter(None, pipes)),
+            tuple(filter(None, sinks)),
             exchange.errors,
             letters,
             gaps,
             exchange.health_limit_s,
-            tuple(claims),
+            tuple(self.claims[begin:]),
+            path=self.path,
         )
 
-    def _letters(self, errors: ErrorPolicyDescriptor, claims: list[Claim]) -> ComponentPlan | None:
+    def _letters(self, errors: ErrorPolicyDescriptor) -> ComponentPlan | None:
         path = "errors.dead_letters"
         kept, sink = errors.action == "dead_letter", errors.dead_letters
         if kept and sink is None:
             self._add(Problem(path, "is required with action dead_letter: a topic, a file"))
         if sink is not None and not kept:
             self._add(Problem(path, f"has no use with action {errors.action}; use dead_letter"))
-        return self._optional_sink(path, sink and sink.for_dead_letters(), LETTER_SPEC, claims)
+        return self._optional_sink(path, sink and sink.for_dead_letters(), LETTER_SPEC)
 
     def _optional_sink(
-        self, path: str, sink: SinkDescriptor | None, spec: DataSpec, claims: list[Claim]
+        self, path: str, sink: SinkDescriptor | None, spec: DataSpec
     ) -> ComponentPlan | None:
-        if sink is None:
-            return None
-        return self._sink(path, sink, spec, claims)
+        return None if sink is None else self._sink(path, sink, [spec])
 
-    def _source(self, path: str, source: SourceDescriptor, spec: DataSpec) -> ComponentPlan:
-        self._try(path, lambda: source.check(spec, self.registry))
-        return self._component(ComponentKind.SOURCE, path, source, spec)
+    def _source(
+        self, path: str, source: SourceDescriptor, specs: Sequence[DataSpec]
+    ) -> ComponentPlan | None:
+        self._try(path, specs, lambda spec: source.check(spec, self.registry))
+        return self._component(ComponentKind.SOURCE, path, source, specs)
 
     def _sink(
-        self, path: str, sink: SinkDescriptor, spec: DataSpec, claims: list[Claim]
-    ) -> ComponentPlan:
-        before = len(self.problems)
-        self._try(path, lambda: sink.check(spec, self.registry))
-        plan = self._component(ComponentKind.SINK, path, sink, spec)
+        self, path: str, sink: SinkDescriptor, specs: Sequence[DataSpec]
+    ) -> ComponentPlan | None:
+        before, place = len(self.problems), join_path(self.path, path)
+        self._try(path, specs, lambda spec: sink.check(spec, self.registry))
+        plan = self._component(ComponentKind.SINK, path, sink, specs)
         if len(self.problems) == before:
-            claims.extend(self._claims(path, sink, spec))
+            for claims in self._try(path, specs, sink.claims)[:1]:
+                self.claims.extend(
+                    attrs.evolve(claim, path=join_path(place, claim.path)) for claim in claims
+                )
+        for inner, member in sink.members():
+            self._sink(join_path(path, inner), member, specs)
         return plan
 
-    def _claims(self, path: str, sink: SinkDescriptor, spec: DataSpec) -> Sequence[Claim]:
-        claims = self._try(path, lambda: sink.claims(spec)) or ()
-        place = join_path(self.path, path)
-        return [attrs.evolve(claim, path=join_path(place, claim.path)) for claim in claims]
-
     def _component(
-        self, kind: ComponentKind, path: str, descriptor: Descriptor, spec: DataSpec
-    ) -> ComponentPlan:
+        self, kind: ComponentKind, path: str, descriptor: Descriptor, specs: Sequence[DataSpec]
+    ) -> ComponentPlan | None:
+        if isinstance(descriptor, Unread):
+            return None
         component = self.registry.of_descriptor(type(descriptor), kind)
         missing = [need for need in component.requires if need not in self.services]
         if missing:
             needs = ", ".join(need.__name__ for need in missing)
             text = f"{component.name} needs {needs}, which this host does not offer"
             self._add(Problem(path, f"{text}; run it in the device server SDPQueueConnector"))
-        return ComponentPlan(component, descriptor, spec)
+        return ComponentPlan(component, descriptor, specs[0])
 
-    def _try(self, path: str, action: Callable[[], Result]) -> Result | None:
-        try:
-            return action()
-        except ConfigError as error:
-            for problem in error.under(path).problems:
-                self._add(problem)
-            return None
+    def _try(
+        self, path: str, cases: Sequence[Case], action: Callable[[Case], Result]
+    ) -> list[Result]:
+        """The results for the cases that pass; where none does, the problems that all have."""
+        results: list[Result] = []
+        refusals: list[tuple[Problem, ...]] = []
+        for case in cases:
+            try:
+                results.append(action(case))
+            except ConfigError as error:
+                refusals.append(error.problems)
+        if results:
+            return results
+        for problem in refusals[0]:
+            # Of several cases only what is wrong with an option, not what is with the case.
+            if len(cases) == 1 or (problem.path and all(problem in them for them in refusals)):
+                self._add(problem.under(path))
+        return []
 
     def _add(self, problem: Problem) -> None:
         self.problems.append(problem.under(self.path))

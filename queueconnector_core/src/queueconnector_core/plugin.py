@@ -13,32 +13,17 @@ from queueconnector_core.config.descriptors import (
 from queueconnector_core.config.file import FileConfigSource
 from queueconnector_core.config.text import JsonConfigSource
 from queueconnector_core.hookspecs import hookimpl
-from queueconnector_core.pipes.buffer_with_time import (
-    BufferWithTimePipe,
-    BufferWithTimePipeDescriptor,
-)
-from queueconnector_core.pipes.default import DefaultPipe, DefaultPipeDescriptor
+from queueconnector_core.pipes import pipe_types
+from queueconnector_core.sinks import sink_types
 
 __all__ = ("queueconnector_components",)
 
 
 @hookimpl
 def queueconnector_components() -> Iterable[ComponentType]:
-    """The pipes, codecs and configuration sources of core."""
-    yield ComponentType(
-        "DefaultPipe",
-        ComponentKind.PIPE,
-        DefaultPipe,
-        DefaultPipeDescriptor,
-        stability=Stability.STABLE,
-    )
-    yield ComponentType(
-        "BufferWithTimePipe",
-        ComponentKind.PIPE,
-        BufferWithTimePipe,
-        BufferWithTimePipeDescriptor,
-        stability=Stability.STABLE,
-    )
+    """The pipes, sinks, codecs and configuration sources of core."""
+    yield from pipe_types()
+    yield from sink_types()
     for encoding, codec in CODECS:
         yield ComponentType(
             encoding,

@@ -21,6 +21,7 @@ __all__ = (
     "Pipe",
     "HoldingPipe",
     "Sink",
+    "ImpairableSink",
     "Codec",
     "Encoder",
     "Decoder",
@@ -107,6 +108,14 @@ class Sink(Protocol):
 
     async def stop(self) -> None:
         """Flush and disconnect. Idempotent, safe before `start`; a later `write` only warns."""
+
+
+@runtime_checkable
+class ImpairableSink(Sink, Protocol):
+    """A sink that can be written although a part of it does not work."""
+
+    def impaired(self) -> str | None:
+        """What does not work, for people; None: all is well."""
 
 
 Encoder: TypeAlias = Callable[[Any], bytes]

@@ -196,7 +196,8 @@ class Batch:
 
     `metadata` is None or as long as `values`; it may be a lazy sequence. `failures` are records
     that the source received, or a pipe was given, and could not turn into values. `weights` is None
-    (each value stands for one source record) or says for how many each value stands.
+    (each value stands for one source record) or says for how many each value stands. `filtered` is
+    how many source records a pipe left out on purpose: nothing of them is on its way to a sink.
     """
 
     values: Sequence[Value]
@@ -204,15 +205,16 @@ class Batch:
     failures: Sequence[RecordError] = ()
     weights: Sequence[int] | None = None
     acknowledgements: tuple[Acknowledgement, ...] = ()
+    filtered: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
 
     @property
     def source_records(self) -> int:
-        """How many source records this batch stands for, failures included."""
+        """How many source records this batch stands for, failures and filtered ones included."""
         good = len(self.values) if self.weights is None else sum(self.weights)
-        return good + sum(failure.records for failure in self.failures)
+        return good + sum(failure.records for failure in self.failures) + self.filtered
 
     def weight(self, index: int) -> int:
         """How many source records the value at `index` stands for."""
@@ -259,6 +261,23 @@ class Batch:
             failures=(*self.failures, *failures),
         )
 
+    def keeping(self, indices: Sequence[int]) -> Batch:
+        """This batch with the values at the given indices alone; the others are filtered."""
+        if len(indices) == len(self.values):
+            return self
+        weights = _chosen(self.weights, indices)
+        if self.weights is None or weights is None:
+            left_out = len(self.values) - len(indices)
+        else:
+            left_out = sum(self.weights) - sum(weights)
+        return attrs.evolve(
+            self,
+            values=[self.values[index] for index in indices],
+            metadata=_chosen(self.metadata, indices),
+            weights=weights,
+            filtered=self.filtered + left_out,
+        )
+
     def only(self, indices: Sequence[int]) -> Batch:
         """The values at the given indices alone; it carries no acknowledgement and no failure."""
         return Batch(
@@ -273,7 +292,7 @@ class Batch:
     def split(self, index: int) -> tuple[Batch, Batch]:
         """The values before `index`, and the rest; each part holds the acknowledgements.
 
-        Failures stay with the first part.
+        Failures, and what was filtered, stay with the first part.
         """
         for acknowledgement in self.acknowledgements:
             acknowledgement.hold()
@@ -287,7 +306,7 @@ class Batch:
             )
             for part in parts
         )
-        return first, attrs.evolve(rest, failures=())
+        return first, attrs.evolve(rest, failures=(), filtered=0)
 
     @classmethod
     def joined(cls, batches: Sequence[Batch], value: Value, metadata: Metadata | None) -> Batch:
@@ -300,10 +319,12 @@ class Batch:
             metadata = attrs.evolve(metadata or NO_METADATA, parts=parts)
         failures = [failure for batch in batches for failure in batch.failures]
         total = sum(batch.source_records for batch in batches)
+        filtered = sum(batch.filtered for batch in batches)
         return cls(
             values=[value],
             metadata=None if metadata is None else [metadata],
             failures=failures,
-            weights=[total - sum(failure.records for failure in failures)],
+            weights=[total - filtered - sum(failure.records for failure in failures)],
             acknowledgements=tuple(a for batch in batches for a in batch.acknowledgements),
+            filtered=filtered,
         )

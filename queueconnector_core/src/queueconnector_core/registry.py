@@ -21,6 +21,9 @@ __all__ = ("Registry", "install_hints")
 _DROPPED_WORDS: Final = re.compile("Data|Descriptor")
 """Words that type names lost in release 0.2.0 of the SKA LMC Queue Connector."""
 
+_ALIKE: Final = 0.8
+"""How much of a name has to be right for it to be taken for another one."""
+
 
 @cache
 def install_hints() -> Mapping[str, str]:
@@ -84,6 +87,39 @@ class Registry:
         if found is None:
             raise ConfigError.at("", self._renamed(kind, name) or self._unknown(kind, name))
         return found
+
+    def formerly(self, kind: ComponentKind, name: str) -> ComponentType | None:
+        """The type that has another name now: an alias, or one that is no longer accepted."""
+        known = self.types.get((kind, name))
+        if known is not None:
+            return None if known.name == name else known
+        meant = self.near(kind, name)
+        bare = _DROPPED_WORDS.sub("", name)
+        if meant is not None and (name in meant.former_names or bare in self._names_of(meant)):
+            return meant
+        return None
+
+    @staticmethod
+    def _names_of(component: ComponentType) -> tuple[str, ...]:
+        return (component.name, *component.aliases)
+
+    def near(self, kind: ComponentKind, name: str) -> ComponentType | None:
+        """The type of that name, or that which it probably means: its former or nearest name."""
+        for component in self.walk(kind):
+            if name in component.former_names:
+                return component
+        if (kind, name) not in self.types and self._is_elsewhere(name):
+            return None
+        names = [known for of_kind, known in self.types if of_kind is kind]
+        bare = _DROPPED_WORDS.sub("", name)
+        for meant in (name, bare, *difflib.get_close_matches(name, names, 1, _ALIKE)):
+            if (kind, meant) in self.types:
+                return self.types[kind, meant]
+        return None
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether it is no mistake, but the name of something else, or not installed."""
+        return name in install_hints() or any(known == name for _, known in self.types)
 
     def of_descriptor(self, descriptor: type[Descriptor], kind: ComponentKind) -> ComponentType:
         """The type whose descriptor class this is; raises `ConfigError` when there is none."""

@@ -55,6 +55,7 @@ def _balance(exchange: Exchange) -> Report:
     return {
         "received": counts.received,
         "delivered": counts.delivered,
+        "filtered": counts.filtered,
         "dropped": counts.dropped,
         "dead_lettered": counts.dead_lettered,
         "in_flight": counts.in_flight,

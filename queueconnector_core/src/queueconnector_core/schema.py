@@ -161,9 +161,12 @@ class _Writer:
 
     def _annotated(self, inner: Any, *marks: Any) -> Schema:
         metas = [mark for mark in marks if isinstance(mark, Meta)]
-        if any(isinstance(mark, DtypeLiteral) for mark in marks):
+        dtype_mark = next((mark for mark in marks if isinstance(mark, DtypeLiteral)), None)
+        if dtype_mark is not None:
             self.definitions.update(_DTYPES)
             schema: Schema = {"$ref": "#/$defs/dtype"}
+            if dtype_mark.optional:
+                schema = {"anyOf": [schema, {"type": "null"}]}
         else:
             schema = self.of(inner) | _bounds(inner, metas)
         if any(isinstance(mark, OneOrMany) for mark in marks):

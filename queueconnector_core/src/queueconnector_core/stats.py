@@ -32,7 +32,9 @@ class Statistics:
 
     received: int = 0
     delivered: int = 0
-    """Accepted by every sink."""
+    """Every sink accepted all that came of them; of what a pipe filtered nothing came."""
+    filtered: int = 0
+    """Of those delivered: left out by a pipe, as it was told."""
     dropped: int = 0
     """Refused by a codec, a pipe or a sink, lost in a source's buffer, or given up by an abort."""
     dead_lettered: int = 0
@@ -77,11 +79,12 @@ class Statistics:
         if replayable:
             self._replayable += records
 
-    def deliver(self, records: int) -> None:
-        """Book what every sink has accepted."""
+    def deliver(self, records: int, filtered: int = 0) -> None:
+        """Book what every sink has accepted; `filtered` of them had nothing for a sink."""
         self._fly()
         self.delivered += records
-        if records:
+        self.filtered += filtered
+        if records > filtered:
             self.consecutive_failures = 0
 
     def fail(self, dropped: Iterable[RecordError], dead_lettered: Iterable[RecordError]) -> None:

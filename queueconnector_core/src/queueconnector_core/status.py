@@ -66,6 +66,8 @@ def _group(group: Group) -> Iterator[str]:
 def _exchange(name: str, exchange: Exchange, wrong: str | None) -> str:
     stats, gaps = exchange.statistics, exchange.gaps
     line = f"  {name}: {stats.received} received, {stats.delivered} delivered"
+    if stats.filtered:
+        line += f" ({stats.filtered} of them filtered)"
     if stats.dead_lettered:
         line += f", {stats.dead_lettered} dead-lettered"
     if stats.dropped:

@@ -10,7 +10,7 @@ import difflib
 import json
 import operator
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -36,7 +36,15 @@ from queueconnector_core.hints import (
 )
 from queueconnector_core.registry import Registry
 
-__all__ = ("read_json", "structure", "structure_as", "make_converter", "MAX_CHARACTERS")
+__all__ = (
+    "Hook",
+    "read_json",
+    "structure",
+    "structure_as",
+    "make_converter",
+    "new_converter",
+    "MAX_CHARACTERS",
+)
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
@@ -105,7 +113,12 @@ def structure_as(document: object, cls: type[T], registry: Registry) -> T:
 
 @lru_cache(maxsize=8)
 def make_converter(registry: Registry) -> Converter:
-    """A converter that knows the component types of `registry`; making it takes milliseconds."""
+    """A converter that knows the component types of `registry`."""
+    return new_converter(registry)
+
+
+def new_converter(registry: Registry) -> Converter:
+    """The same, for somebody who changes it; making it takes milliseconds."""
     converter = Converter()
     for primitive in (bool, int, float, str):
         converter.register_structure_hook(primitive, _strict(primitive))
@@ -196,7 +209,8 @@ def _unknown_key(key: str, cls: type) -> Problem:
     options = options_of(cls)
     near = difflib.get_close_matches(key, options, n=1)
     hint = f", did you mean {near[0]!r}?" if near else ""
-    return Problem(key, f"unknown option{hint} (allowed: {', '.join(options) or 'none'})")
+    text = f"unknown option{hint} (allowed: {', '.join(options) or 'none'})"
+    return Problem(key, text, meant=near[0] if near else "")
 
 
 def _sequence_hook(cls: Any, converter: Converter) -> Hook:
@@ -254,11 +268,11 @@ def _union_hook(cls: Any, converter: Converter) -> Hook:
 def _annotated_hook(cls: Any, converter: Converter) -> Hook:
     inner, *marks = get_args(cls)
     one_or_many = any(isinstance(mark, OneOrMany) for mark in marks)
-    names_dtype = any(isinstance(mark, DtypeLiteral) for mark in marks)
+    dtype_mark = next((mark for mark in marks if isinstance(mark, DtypeLiteral)), None)
     metas = [mark for mark in marks if isinstance(mark, Meta)]
 
     def hook(value: Any, _: Any) -> Any:
-        if names_dtype:
+        if dtype_mark is not None and not (dtype_mark.optional and value is None):
             check_dtype(value)
         if one_or_many and not isinstance(value, list):
             return (converter.structure(value, get_args(inner)[0]),)
@@ -295,7 +309,18 @@ def _component_hook(kind: ComponentKind, registry: Registry, converter: Converte
         try:
             component = registry.lookup(kind, name)
         except ConfigError as error:
-            raise error.under("type") from None
+            problems = error.under("type").problems
+            raise ConfigError([*problems, *as_meant(kind, name, options)]) from None
         return converter.structure(options, component.descriptor_class)
+
+    def as_meant(kind: ComponentKind, name: str, options: object) -> Iterable[Problem]:
+        """What else is wrong, if the type that is nearest was meant."""
+        meant = registry.near(kind, name)
+        try:
+            if meant is not None:
+                converter.structure(options, meant.descriptor_class)
+        except ConfigError as error:
+            return error.problems
+        return ()
 
     return hook

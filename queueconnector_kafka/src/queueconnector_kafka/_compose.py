@@ -9,10 +9,10 @@ import attrs
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError
+from queueconnector_core.expression import key_search
 from queueconnector_core.provenance import headers_of
 from queueconnector_core.record import Batch, Metadata, Quality
 from queueconnector_kafka._bulk import apply
-from queueconnector_kafka._keys import key_search
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 from queueconnector_kafka.timestamps import extractor
 

@@ -1,9 +1,14 @@
-"""The identity of a topic, which aiokafka does not ask for: another one means another topic."""
+"""What a broker says about one topic when it is asked by a client that does not make it.
+
+Told is also its identity, which aiokafka does not ask for: another one means another topic.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+import attrs
 from aiokafka import errors
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -18,7 +23,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-__all__ = ("topic_id_of",)
+__all__ = ("TopicDescription", "describe", "topic_id_of")
 
 _ID_BYTES: Final = 16
 _NO_ID: Final = bytes(_ID_BYTES)
@@ -111,16 +116,37 @@ class _MetadataRequest(Request[_RequestV10]):  # type: ignore[misc]
         return request_struct_class(topics, False, False, False, {})
 
 
-async def topic_id_of(client: AIOKafkaClient, topic: str) -> bytes | None:
-    """The identity of the topic; None where the broker has none, does not answer, or it is gone."""
+@attrs.frozen
+class TopicDescription:
+    """What a broker says about a topic."""
+
+    error: int
+    """0, or the number of an error of Kafka."""
+    topic_id: bytes
+    leaders: Mapping[int, int]
+    """The broker that leads each partition, negative for none."""
+
+
+async def describe(client: AIOKafkaClient, topic: str) -> TopicDescription:
+    """Ask a broker about a topic, which is not made by that; raises `KafkaError`.
+
+    Raises `NotImplementedError` for a broker that is too old to be asked so.
+    """
     node = client.get_random_node()
     if node is None:
-        return None
+        raise errors.NodeNotReadyError("no broker is known")
+    response = await client.send(node, _MetadataRequest(topic))
+    for error, name, topic_id, _, partitions, *_ in response.topics:
+        if name == topic:
+            leaders = {number: leader for _, number, leader, *_ in partitions}
+            return TopicDescription(error, bytes(topic_id), leaders)
+    return TopicDescription(errors.UnknownTopicOrPartitionError.errno, _NO_ID, {})
+
+
+async def topic_id_of(client: AIOKafkaClient, topic: str) -> bytes | None:
+    """The identity of the topic; None where the broker has none, does not answer, or it is gone."""
     try:
-        response = await client.send(node, _MetadataRequest(topic))
+        found = await describe(client, topic)
     except (errors.KafkaError, NotImplementedError):
         return None
-    for error_code, name, topic_id, *_ in response.topics:
-        if name == topic and not error_code and topic_id != _NO_ID:
-            return bytes(topic_id)
-    return None
+    return None if found.error or found.topic_id == _NO_ID else found.topic_id

@@ -13,10 +13,10 @@ from queueconnector_core.codecs import resolve_codec
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import OneOrMany, SinkDescriptor, SourceDescriptor
 from queueconnector_core.errors import ConfigError, Problem
+from queueconnector_core.expression import key_search
 from queueconnector_core.protocols import Codec
 from queueconnector_core.provenance import time_of
 from queueconnector_core.registry import Registry
-from queueconnector_kafka._keys import key_search
 from queueconnector_kafka.security import SecurityOptions
 from queueconnector_kafka.timestamps import TimestampOptions
 
@@ -58,6 +58,7 @@ Servers = Annotated[
         description="The broker to ask first, or a list of them, as host or host:port (a host "
         f"alone: port {DEFAULT_PORT}). One that answers is enough: it names all the others.",
         min_length=1,
+        examples=["localhost:9092"],
     ),
 ]
 Topic = Annotated[
@@ -67,6 +68,7 @@ Topic = Annotated[
         "and hyphens; neither . nor ..",
         pattern=r"^(?:\.*[a-zA-Z0-9_-][a-zA-Z0-9._-]*|\.{3,})$",
         max_length=249,
+        examples=["pointing_offset"],
     ),
 ]
 
@@ -294,6 +296,10 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
     def is_idempotent(self) -> bool:
         """Whether brokers recognise what is sent once more."""
         return self.acks == "all" if self.idempotence is None else self.idempotence
+
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the messages; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)
 
     def for_dead_letters(self) -> KafkaProducerSinkDescriptor:
         """This sink as the place of dead letters: key and headers travel, under any label."""

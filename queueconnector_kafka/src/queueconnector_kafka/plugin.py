@@ -10,6 +10,7 @@ from queueconnector_core.component import (
     ComponentKind,
     ComponentType,
     Guarantee,
+    Probe,
 )
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_kafka.descriptors import (
@@ -38,6 +39,18 @@ def _sink(descriptor: KafkaProducerSinkDescriptor, context: BuildContext) -> Kaf
     return KafkaProducerSink(descriptor, context)
 
 
+def _probe_source() -> Probe:
+    from queueconnector_kafka.probe import probe_source
+
+    return probe_source
+
+
+def _probe_sink() -> Probe:
+    from queueconnector_kafka.probe import probe_sink
+
+    return probe_sink
+
+
 @hookimpl
 def queueconnector_components() -> Iterable[ComponentType]:
     """The source and the sink of Kafka topics."""
@@ -48,6 +61,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
             _source,
             KafkaConsumerSourceDescriptor,
             guarantee=Guarantee.AT_MOST_ONCE,
+            probe=_probe_source,
         ),
         ComponentType(
             "KafkaProducerSink",
@@ -55,5 +69,6 @@ def queueconnector_components() -> Iterable[ComponentType]:
             _sink,
             KafkaProducerSinkDescriptor,
             guarantee=Guarantee.AT_LEAST_ONCE,
+            probe=_probe_sink,
         ),
     )

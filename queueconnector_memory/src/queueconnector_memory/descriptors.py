@@ -26,10 +26,18 @@ class InMemorySourceDescriptor(SourceDescriptor):
         list[Any],
         Meta(
             description="The values, in the exchange's dtype; smaller arrays and single numbers "
-            'are broadcast to its shape; bytes are written ["encoding", "base64 text"].'
+            'are broadcast to its shape; bytes are written ["encoding", "base64 text"].',
+            examples=[[1.5, 2.5]],
         ),
     ]
-    delay: Annotated[float, Meta(description="Wait before each value, in seconds.", ge=0)] = 0
+    delay: Annotated[
+        float,
+        Meta(
+            description="Wait before each value, in seconds.",
+            ge=0,
+            extra_json_schema={"unit": "s"},
+        ),
+    ] = 0
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Read every value; raises `ConfigError` at each that is not of `spec`."""

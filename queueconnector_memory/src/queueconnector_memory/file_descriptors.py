@@ -57,6 +57,7 @@ class FileSinkDescriptor(SinkDescriptor):
             description="The file; made where there is none, in a folder that exists. What is in "
             "it stays.",
             min_length=1,
+            examples=["kept.jsonl"],
         ),
     ]
     encoding: Encoding = None
@@ -77,6 +78,10 @@ class FileSinkDescriptor(SinkDescriptor):
         """The file: two writers would cut off each other's lines."""
         return [FileClaim(os.path.abspath(self.path), path="path")]  # noqa: PTH100 - resolves ..
 
+    def octets_codec(self, spec: DataSpec, registry: Registry) -> Codec:
+        """The codec of the values; raises `ConfigError` when it cannot carry `spec`."""
+        return self.codec(spec, registry)
+
     def for_dead_letters(self) -> FileSinkDescriptor:
         """The same without an encoding: letters have labels of their own."""
         return attrs.evolve(self, encoding=None)
@@ -87,7 +92,12 @@ class FileSourceDescriptor(SourceDescriptor):
     """Gives the records of a file that a FileSink, or a person, has written."""
 
     path: Annotated[
-        str, Meta(description="The file; waited for where there is none.", min_length=1)
+        str,
+        Meta(
+            description="The file; waited for where there is none.",
+            min_length=1,
+            examples=["records.jsonl"],
+        ),
     ]
     encoding: Encoding = None
     follow: Annotated[

@@ -10,6 +10,7 @@ from queueconnector_memory.descriptors import InMemorySinkDescriptor, InMemorySo
 from queueconnector_memory.file_descriptors import FileSinkDescriptor, FileSourceDescriptor
 from queueconnector_memory.file_sink import FileSink
 from queueconnector_memory.file_source import FileSource
+from queueconnector_memory.probe import probe_sink, probe_source
 from queueconnector_memory.sink import InMemorySink
 from queueconnector_memory.source import InMemorySource
 
@@ -41,6 +42,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         FileSource,
         FileSourceDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
+        probe=lambda: probe_source,
     )
     yield ComponentType(
         "FileSink",
@@ -48,4 +50,5 @@ def queueconnector_components() -> Iterable[ComponentType]:
         FileSink,
         FileSinkDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
+        probe=lambda: probe_sink,
     )

@@ -48,6 +48,7 @@ class DatabaseOptions(ConfigSourceDescriptor):
             description="The path whose children are the documents, such as "
             "/component/lmc-queueconnector-01/owner: with a leading slash, without one at the end.",
             pattern=r"^(?:/[^/]+)+$",
+            examples=["/component/lmc-queueconnector-01/owner"],
         ),
     ]
     global_prefix: Annotated[

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from queueconnector_core.component import ComponentKind, ComponentType
+from queueconnector_core.component import ComponentKind, ComponentType, Probe
 from queueconnector_core.config.protocol import ConfigContext
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.hookspecs import hookimpl
@@ -23,6 +23,12 @@ def _etcd(descriptor: EtcdConfigSourceDescriptor, context: ConfigContext) -> Etc
     from queueconnector_sdp.etcd_source import EtcdConfigSource
 
     return EtcdConfigSource(descriptor, context)
+
+
+def _probe_etcd() -> Probe:
+    from queueconnector_sdp.probe import probe_etcd
+
+    return probe_etcd
 
 
 def _sdp(descriptor: SdpConfigSourceDescriptor, context: ConfigContext) -> SdpConfigSource:
@@ -49,6 +55,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
             _etcd,
             EtcdConfigSourceDescriptor,
             aliases=("etcd",),
+            probe=_probe_etcd,
         ),
         ComponentType(
             "SdpConfigSource",

@@ -315,25 +315,25 @@ class RemoteAttribute:
         try:
             self._proxy = tango.DeviceProxy(device_name)
             # With the description PyTango writes at once; by name it asks for it each time.
-            self._info = self._proxy.get_attribute_config(attribute_name)
+            self.info = self._proxy.get_attribute_config(attribute_name)
         except tango.DevFailed as error:
             raise RetryableError(f"cannot find {self.name}: {describe(error)}") from None
 
     @property
     def is_writable(self) -> bool:
         """Whether clients may write it."""
-        return bool(self._info.writable != _READ_ONLY)
+        return bool(self.info.writable != _READ_ONLY)
 
     @property
     def tango_type(self) -> str:
         """Its type, such as `DevDouble`."""
-        return str(tango.CmdArgType.values[self._info.data_type].name)
+        return str(tango.CmdArgType.values[self.info.data_type].name)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The largest sizes, rows first; empty for a scalar."""
-        sizes = (self._info.max_dim_y, self._info.max_dim_x)
-        return sizes[2 - _FORMATS[self._info.data_format] :]
+        sizes = (self.info.max_dim_y, self.info.max_dim_x)
+        return sizes[2 - _FORMATS[self.info.data_format] :]
 
     def write(self, value: Any) -> None:
         """Write a value in Tango's form, and return when the device has confirmed it.
@@ -342,7 +342,7 @@ class RemoteAttribute:
         confirm it (after a time-out the value may arrive nevertheless) or takes none now.
         """
         try:
-            self._proxy.write_attribute(self._info, value)
+            self._proxy.write_attribute(self.info, value)
         except tango.DevFailed as error:
             text = f"{self.name}: {describe(error)}"
             if _is_refusal(error):

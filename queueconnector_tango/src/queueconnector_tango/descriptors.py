@@ -47,7 +47,8 @@ DeviceName = Annotated[
     str,
     Meta(
         description="The device: domain/family/member, or a full TRL such as "
-        "tango://host:10000/domain/family/member or tango://host:port/a/b/c#dbase=no."
+        "tango://host:10000/domain/family/member or tango://host:port/a/b/c#dbase=no.",
+        examples=["mid-dish/dish-manager/ska001"],
     ),
 ]
 AttributeName = Annotated[
@@ -133,7 +134,9 @@ class TangoSubscriptionSourceDescriptor(SourceDescriptor):
     """Each event of an attribute of another Tango device is a record."""
 
     device_name: DeviceName
-    attribute_name: Annotated[str, Meta(description="The attribute of that device.")]
+    attribute_name: Annotated[
+        str, Meta(description="The attribute of that device.", examples=["achievedPointing"])
+    ]
     etype: EventKind = 0
     stateless: Stateless = True
     string_encoding: TextEncoding = "utf-8"
@@ -182,6 +185,10 @@ class TangoPointingSubscriptionSourceDescriptor(TangoSubscriptionSourceDescripto
     (datetime64 on the TAI scale, or float64 seconds as received), `az` and `el` (float64, not
     converted).
     """
+
+    example: ClassVar[Mapping[str, Any]] = {
+        "dtype": [["antenna_name", "U8"], ["ts", "datetime64[ns]"], ["az", "f8"], ["el", "f8"]]
+    }
 
     antenna_name: Annotated[
         str | None,

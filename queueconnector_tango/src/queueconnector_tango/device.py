@@ -72,7 +72,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     )
     attributes = _text_property(
         "Attributes that the device always has: a JSON list of objects with name, data_type, "
-        "data_format (SCALAR, SPECTRUM, IMAGE), writeable, max_dim_x, max_dim_y."
+        "data_format (SCALAR, SPECTRUM, IMAGE), writeable, max_dim_x, max_dim_y. Exchanges may "
+        "write them; clients, where writeable, too."
     )
     autostart = device_property(
         dtype=bool, default_value=False, doc="Start what exchanges_json configures."
@@ -86,8 +87,8 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
     state_file = device_property(
         dtype=str,
         default_value="",
-        doc="A local file that keeps the last value of each attribute, with its time, over a "
-        "crash. Empty: nothing is kept.",
+        doc="A local file that keeps the last value of each attribute, with time and quality, over "
+        "a crash: at most a second is lost; values over 1 MiB are not kept. Empty: none is kept.",
     )
     web_port = device_property(
         dtype=str,

@@ -16,6 +16,7 @@ __all__ = (
     "StringEncoding",
     "Encode",
     "tango_type",
+    "misfit_of",
     "check_attribute",
     "max_dimensions",
     "empty_value",
@@ -60,6 +61,21 @@ def tango_type(spec: DataSpec) -> str:
         raise ConfigError.at(
             "", f"a Tango attribute cannot carry dtype {spec}; allowed: {allowed}"
         ) from None
+
+
+def misfit_of(type_: str, shape: tuple[int, ...], spec: DataSpec) -> str:
+    """Why values of `spec` cannot be written to an attribute of another device; empty: they can.
+
+    `shape` is the largest size of each dimension of the attribute.
+    """
+    fits = len(shape) == len(spec.shape) and all(
+        size <= largest for size, largest in zip(spec.shape, shape, strict=True)
+    )
+    if type_ == tango_type(spec) and fits:
+        return ""
+    words = f"{type_}, " + (f"at most {list(shape)}" if shape else "a scalar")
+    carried = f"the exchange carries {spec} ({tango_type(spec)})"
+    return f"is {words}; {carried}: dtype and shape must fit"
 
 
 def check_attribute(spec: DataSpec) -> None:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from queueconnector_core.component import BuildContext, ComponentKind, ComponentType, Guarantee
+from queueconnector_core.component import (
+    BuildContext,
+    ComponentKind,
+    ComponentType,
+    Guarantee,
+    Probe,
+)
 from queueconnector_core.hookspecs import hookimpl
 from queueconnector_core.protocols import Sink, Source
 from queueconnector_tango import pointing
@@ -52,6 +58,18 @@ def _remote(descriptor: TangoRemoteAttributeSinkDescriptor, context: BuildContex
     return TangoRemoteAttributeSink(descriptor, context)
 
 
+def _probe_subscription() -> Probe:
+    from queueconnector_tango.probe import probe_subscription
+
+    return probe_subscription
+
+
+def _probe_remote() -> Probe:
+    from queueconnector_tango.probe import probe_remote
+
+    return probe_remote
+
+
 def _sink(
     name: str,
     factory: Any,
@@ -80,6 +98,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         _subscription,
         TangoSubscriptionSourceDescriptor,
         guarantee=Guarantee.AT_MOST_ONCE,
+        probe=_probe_subscription,
     )
     yield ComponentType(
         "TangoPointingSubscriptionSource",
@@ -87,6 +106,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         _pointing,
         TangoPointingSubscriptionSourceDescriptor,
         guarantee=Guarantee.AT_MOST_ONCE,
+        probe=_probe_subscription,
     )
     yield _sink(
         "TangoLocalAttributeSink",
@@ -100,6 +120,7 @@ def queueconnector_components() -> Iterable[ComponentType]:
         _remote,
         TangoRemoteAttributeSinkDescriptor,
         guarantee=Guarantee.AT_LEAST_ONCE,
+        probe=_probe_remote,
     )
     yield _sink(
         "TangoArrayScatterAttributeSink",

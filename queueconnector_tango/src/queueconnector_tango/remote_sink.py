@@ -13,7 +13,7 @@ from queueconnector_core.errors import FatalError, RecordError, RecordErrors, Re
 from queueconnector_core.record import Batch, Value
 from queueconnector_tango._proxy import RemoteAttribute, in_tango_thread
 from queueconnector_tango.descriptors import TangoRemoteAttributeSinkDescriptor
-from queueconnector_tango.dtypes import Encode, encoder, tango_type
+from queueconnector_tango.dtypes import Encode, encoder, misfit_of
 
 __all__ = ("TangoRemoteAttributeSink",)
 
@@ -123,13 +123,5 @@ def _check_fit(attribute: RemoteAttribute, spec: DataSpec) -> None:
     """Raise `FatalError` unless every value of `spec` can be written to the attribute."""
     if not attribute.is_writable:
         raise FatalError(f"{attribute.name} is read-only; name an attribute that can be written")
-    shape = attribute.shape
-    fits = len(shape) == len(spec.shape) and all(
-        size <= largest for size, largest in zip(spec.shape, shape, strict=True)
-    )
-    if attribute.tango_type != tango_type(spec) or not fits:
-        words = f"{attribute.tango_type}, " + (f"at most {list(shape)}" if shape else "a scalar")
-        raise FatalError(
-            f"{attribute.name} is {words}; the exchange carries {spec} ({tango_type(spec)}): "
-            "dtype and shape must fit"
-        )
+    if misfit := misfit_of(attribute.tango_type, attribute.shape, spec):
+        raise FatalError(f"{attribute.name} {misfit}")

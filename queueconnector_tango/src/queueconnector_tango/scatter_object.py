@@ -12,13 +12,13 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.conversion import converter
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import ConfigError, RecordError
+from queueconnector_core.expression import Search, compile_expression, holds, plain
 from queueconnector_core.record import Quality, Record, Value
 from queueconnector_core.simple import RecordSink
 from queueconnector_tango.claims import attribute_claim, collect
 from queueconnector_tango.dtypes import StringEncoding
 from queueconnector_tango.host import AttributeClaim, AttributeHost, attribute_host
 from queueconnector_tango.local_sink import timestamp_s
-from queueconnector_tango.paths import Search, compile_path, holds, plain
 
 __all__ = ("TangoObjectScatterAttributeSink", "claims")
 
@@ -68,9 +68,9 @@ def claims(options: _Options, spec: DataSpec) -> list[AttributeClaim]:
 
 def _claim(attribute: _Attribute) -> AttributeClaim:
     with collect() as problems:
-        problems.at("path", compile_path, attribute.path)
+        problems.at("path", compile_expression, attribute.path)
         if attribute.filter is not None:
-            problems.at("filter", compile_path, attribute.filter)
+            problems.at("filter", compile_expression, attribute.filter)
         problems.at("", _attribute_claim, attribute)
     return _attribute_claim(attribute)
 
@@ -99,8 +99,8 @@ class _Target:
         any_size = attrs.evolve(spec, shape=(-1,) * len(spec.shape))
         return cls(
             attribute.attribute_name,
-            compile_path(attribute.path),
-            None if attribute.filter is None else compile_path(attribute.filter),
+            compile_expression(attribute.path),
+            None if attribute.filter is None else compile_expression(attribute.filter),
             converter(any_size),
         )
 

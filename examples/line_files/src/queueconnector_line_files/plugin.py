@@ -7,6 +7,7 @@ modules of their own and imports those in the factories, so that listing it impo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,6 +32,8 @@ __all__ = (
     "LineFileSink",
     "queueconnector_components",
 )
+
+logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.1
 """How long a source that follows its file waits before it looks for more, in seconds."""
@@ -122,6 +125,9 @@ class LineFileSink(RecordSink):
         line = str(record.value)
         if "\n" in line:
             raise RecordError(f"found {line[:40]!r}; a line has no line break in it")
+        if self._file.closed:
+            logger.warning("%s: a record came after stop", self._path)
+            return
         await asyncio.to_thread(self._file.write, line + "\n")
 
     async def stop(self) -> None:

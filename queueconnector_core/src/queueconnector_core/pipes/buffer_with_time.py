@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Annotated, Final
+from typing import Annotated
 
 import attrs
-import numpy as np
 from msgspec import Meta
 
+from queueconnector_core.columns import array_of
 from queueconnector_core.component import BuildContext
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import PipeDescriptor
 from queueconnector_core.errors import ConfigError
+from queueconnector_core.pipes._upcoming import END, Upcoming
 from queueconnector_core.record import Batch, Value
 
 __all__ = ("BufferWithTimePipeDescriptor", "BufferWithTimePipe")
@@ -31,6 +32,7 @@ class BufferWithTimePipeDescriptor(PipeDescriptor):
     timespan: Annotated[
         float,
         Meta(
+            extra_json_schema={"unit": "s"},
             description="How long a window stays open, in seconds; 0: records that arrive together "
             "are passed on together, at once.",
             ge=0,
@@ -66,7 +68,7 @@ class BufferWithTimePipe:
         clock = asyncio.get_running_loop().time
         window = _Window(self._max_records)
         closes = 0.0
-        upcoming = _Upcoming(batches)
+        upcoming = Upcoming(batches)
         try:
             while True:
                 waits = max(0.0, closes - clock()) if window.batches else None
@@ -95,33 +97,6 @@ class BufferWithTimePipe:
         return Batch.joined(batches, self._gather(values), None if newest is None else newest[-1])
 
 
-END: Final = Batch(())
-"""Stands for the end of a stream."""
-
-
-@attrs.define
-class _Upcoming:
-    """The next batch of a stream, waited for in turns: a read that was begun is never cut off."""
-
-    stream: AsyncIterator[Batch]
-    reading: asyncio.Future[Batch] | None = None
-
-    async def within(self, timeout_s: float | None) -> Batch | None:
-        """The next batch, `END` after the last, or None when there is none in time."""
-        self.reading = self.reading or asyncio.ensure_future(anext(self.stream, END))
-        await asyncio.wait((self.reading,), timeout=timeout_s)
-        if not self.reading.done():
-            return None
-        done, self.reading = self.reading, None
-        return done.result()
-
-    async def cancel(self) -> None:
-        """End the read that was begun: before that its stream cannot be closed."""
-        if self.reading is not None:
-            self.reading.cancel()
-            await asyncio.wait((self.reading,))
-
-
 @attrs.define
 class _Window:
     """The batches of the open window; none is without values."""
@@ -147,8 +122,4 @@ class _Window:
 
 
 def _gatherer(spec: DataSpec) -> Callable[[list[Value]], Value]:
-    if spec.is_object:
-        return lambda values: values
-    if spec.is_scalar:
-        return lambda values: np.array(values, dtype=spec.dtype)
-    return lambda values: np.stack([np.asarray(value) for value in values])
+    return (lambda values: values) if spec.is_object else (lambda values: array_of(values, spec))

@@ -7,11 +7,10 @@ import math
 from typing import Any, Final
 
 import attrs
-import jmespath
 import numpy as np
-from jmespath.exceptions import JMESPathError
 
-from queueconnector_core.errors import ConfigError
+from queueconnector_core.errors import ConfigError, RecordError
+from queueconnector_core.expression import Search, compile_expression
 from queueconnector_core.provenance import time_text
 from queueconnector_core.record import Metadata, Record
 
@@ -30,7 +29,7 @@ class Look:
 
     max_items: int = 4_096
     """An array with more items is shown in steps along each axis."""
-    select: Any = None
+    select: Search | None = None
     """A compiled JMESPath that is searched in each value; None: the value itself."""
 
     @classmethod
@@ -41,10 +40,9 @@ class Look:
         if len(select) > MAX_EXPRESSION:
             raise ConfigError.at("select", f"has more than {MAX_EXPRESSION} characters")
         try:
-            return cls(max_items, jmespath.compile(select))
-        except (JMESPathError, RecursionError) as error:
-            text = " ".join(str(error).split()).replace('"', "'")
-            raise ConfigError.at("select", f"is no JMESPath: {text}") from None
+            return cls(max_items, compile_expression(select))
+        except ConfigError as error:
+            raise error.under("select") from None
 
     def shown(self, record: Record) -> dict[str, Any] | None:
         """The record as a JSON object; None when `select` finds nothing in it."""
@@ -52,9 +50,9 @@ class Look:
         if self.select is None:
             return told | _value(record.value, self.max_items)
         try:
-            found = self.select.search(plain(record.value, None))
-        except (JMESPathError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
-            return told | {"value": None, "error": f"select: {' '.join(str(error).split())}"}
+            found = self.select(plain(record.value, None))
+        except RecordError as error:
+            return told | {"value": None, "error": f"select: {error}"}
         return None if found is None else told | {"value": found}
 
 

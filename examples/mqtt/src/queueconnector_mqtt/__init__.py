@@ -1,0 +1,1 @@
+"""MQTT topics as source and sink of Queue Connector."""
