@@ -13,7 +13,8 @@ from queueconnector_core.group import Group
 from queueconnector_core.health import ailment
 from queueconnector_core.plan import Policy
 from queueconnector_core.states import State
-from tests.core.doubles import Pause, RecordingSink, ScriptedSource, Window, turns, until
+from queueconnector_core.testing.doubles import PAUSE, RecordingSink, ScriptedSource, turns, until
+from tests.core.doubles import Window
 
 AWAY = RetryableError("the far end is away")
 
@@ -38,7 +39,7 @@ class Pair:
 def gated(*script: list[int]) -> ScriptedSource:
     """Gives the first batch, then stands still until it is resumed."""
     first, *rest = script
-    return ScriptedSource(first, Pause, *rest, endless=True)
+    return ScriptedSource(first, PAUSE, *rest, endless=True)
 
 
 async def test_a_paused_exchange_takes_nothing_and_stays_connected() -> None:

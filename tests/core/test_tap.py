@@ -12,7 +12,8 @@ from queueconnector_core.errors import ConfigError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.record import Batch, LazyMetadata, Metadata
 from queueconnector_core.tap import MAX_KEPT, View
-from tests.core.doubles import Mapping, RecordingSink, ScriptedSource
+from queueconnector_core.testing.doubles import RecordingSink, ScriptedSource
+from tests.core.doubles import Mapping
 
 
 def doubling(*script: list[int] | Batch, sink: RecordingSink | None = None) -> Exchange:

@@ -26,6 +26,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "docs/how-to/deploy-container.md": "test_container.py",
     "docs/how-to/deploy-tango-database.md": "test_how_to.py",
     "docs/how-to/secure.md": "test_secure.py",
+    "docs/how-to/watch.md": "test_watching.py",
     "docs/reference/api.md": "test_documents.py",
     "docs/tutorial/write-a-plugin.md": "test_tutorial.py",
 }

@@ -61,9 +61,7 @@ def test_the_dashboard_asks_for_metrics_that_are_there_and_for_all_of_them() -> 
     assert asked == metric_names()
 
 
-@pytest.mark.parametrize(
-    "page", ["docs/how-to/watch.md", "README.md", "queueconnector_tango/README.md"]
-)
+@pytest.mark.parametrize("page", ["docs/how-to/watch.md", "README.md", "docs/reference/device.md"])
 def test_the_options_are_named_where_people_look(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     assert "web_port" in text

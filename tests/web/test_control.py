@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queueconnector_core.states import State
-from tests.core.doubles import until
+from queueconnector_core.testing.doubles import until
 from tests.web.conftest import Serving, streaming
 
 ENDLESS = list(range(5_000))

@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from queueconnector_core.gaps import Gap, GapReason
 from queueconnector_core.metrics import CONTENT_TYPE
 from queueconnector_core.states import State
+from queueconnector_core.testing.doubles import until
 from queueconnector_core.web import history as history_module
 from queueconnector_core.web.history import History
-from tests.core.doubles import until
 from tests.web.conftest import Serving, streaming
 
 SPECTRUM: dict[str, Any] = {"dtype": "float64", "shape": [4], "pipe": {"type": "DefaultPipe"}}

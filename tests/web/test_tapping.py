@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from queueconnector_core.expression import compile_expression
 from queueconnector_core.record import Metadata, Quality, Record, TimestampOrigin
 from queueconnector_core.tap import MAX_KEPT
+from queueconnector_core.testing.doubles import until
 from queueconnector_core.web.shown import Look, plain
-from tests.core.doubles import until
 from tests.web.conftest import Serving, streaming
 
 ENDLESS = list(range(5_000))
