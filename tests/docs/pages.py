@@ -25,8 +25,10 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "docs/explanation/accounting.md": "test_accounting.py",
     "docs/how-to/deploy-container.md": "test_container.py",
     "docs/how-to/deploy-tango-database.md": "test_how_to.py",
+    "docs/how-to/pipes.md": "test_pipes.py",
     "docs/how-to/secure.md": "test_secure.py",
     "docs/how-to/watch.md": "test_watching.py",
+    "docs/how-to/test-a-plugin.md": "test_kit.py",
     "docs/reference/api.md": "test_documents.py",
     "docs/tutorial/write-a-plugin.md": "test_tutorial.py",
 }

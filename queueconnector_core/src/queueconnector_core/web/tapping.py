@@ -20,7 +20,7 @@ from queueconnector_core.web.shown import Look
 __all__ = ("Tapping",)
 
 MAX_VIEWERS: Final = 8
-PERIOD_S: Final = 0.1
+PERIOD_S: Final = 0.2
 """Records are sent together so often at most."""
 SHARE: Final = 0.005
 """Of the time of the event loop, one view takes so much for making JSON."""
