@@ -27,6 +27,7 @@ SLOW = (
     *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
     *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
     *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site", "tutorial")),
+    "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 
@@ -138,7 +139,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Those of the tests that take minutes: outages of brokers, slow sinks, a soak, a container."""
+    """Those of the tests that take minutes: outages of brokers, a soak, a container, a browser."""
     session.run(tool("python"), "-m", "devservices.provision")
     session.run(tool("pytest"), *SLOW, *session.posargs)
 

@@ -16,4 +16,7 @@ NO_PROPERTIES: Final = {
     "autostart": "false",
     "commands": "full",
     "state_file": "",
+    "web_port": "",
+    "web_host": "127.0.0.1",
+    "web_token_file": "",
 }

@@ -28,6 +28,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
     "docs/how-to/deploy-tango-database.md": "test_how_to.py",
     "docs/how-to/pipes.md": "test_pipes.py",
     "docs/how-to/secure.md": "test_secure.py",
+    "docs/how-to/watch.md": "test_watching.py",
     "docs/how-to/test-a-plugin.md": "test_kit.py",
     "docs/reference/api.md": "test_documents.py",
     "docs/reference/command-line.md": "test_command_line.py",

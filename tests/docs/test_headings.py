@@ -11,7 +11,6 @@ from queueconnector_core import errors, hookspecs
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.dataspec import LITERALS, dtype_literal
 from queueconnector_core.hints import options_of
-from queueconnector_core.metrics import Metrics
 from queueconnector_tango.device import SDPQueueConnector
 from tests.docs.pages import ROOT
 from write_schema import standard_registry
@@ -75,14 +74,6 @@ def test_every_word_for_a_dtype_is_in_the_table() -> None:
 
     words = {word: dtype_literal(dtype) for word, dtype in LITERALS.items() if word != "<U0"}
     assert told == words | {name: name for name in map(str, words.values())}
-
-
-def test_every_metric_is_told() -> None:
-    page = (ROOT / "docs/how-to/operate.md").read_text("utf-8")
-    told = re.findall(r"^\| `(queueconnector_\w+)` \|", page, re.MULTILINE)
-
-    served = {metric.name for metric in Metrics().collect()}
-    assert {name.removesuffix("_total") for name in told} == served
 
 
 def test_the_glossary_is_in_order() -> None:

@@ -143,6 +143,38 @@ async def test_a_clean_stop_leaves_nothing_out_and_repeats_nothing(
     assert found == list(range(5, 20))
 
 
+def membership(member: Member) -> tuple[str, int]:
+    """Who it is in its group, and in which generation of that."""
+    consumer = member.source._consumer
+    assert consumer is not None
+    coordinator = consumer._aiokafka._coordinator
+    return coordinator.member_id, coordinator.generation
+
+
+@pytest.mark.usefixtures("clean")
+async def test_a_paused_member_stays_in_its_group_and_goes_on_where_it_was(
+    kafka: Harness, group: str, member: Callable[..., Any]
+) -> None:
+    topic = kafka.topic()
+    one = await member(topic)
+    kafka.produce(topic, *numbers(0, 3))
+    await one.gate.until(lambda values: len(values) == 3)
+    before = membership(one)
+
+    one.exchange.pause()
+    kafka.produce(topic, *numbers(3, 6))
+    await asyncio.sleep(2.5 * IN_GROUP["session_timeout_s"])
+
+    assert one.gate.values == [0, 1, 2]
+    assert one.exchange.statistics.in_flight == 0
+    assert one.exchange.silent_s() < 1
+    one.exchange.resume()
+    await one.gate.until(lambda values: len(values) == 6)
+    assert membership(one) == before
+    await committed(kafka, group, topic, 6)
+    assert one.gate.values == list(range(6))
+
+
 @pytest.mark.usefixtures("clean")
 async def test_what_is_written_while_nobody_reads_is_read_later(
     kafka: Harness, member: Callable[..., Any]

@@ -41,14 +41,14 @@ def test_run_streams_an_exchange_to_its_end_and_says_the_counts(
     assert last.startswith("default[0] OFF received=1234 delivered=1234 dropped=0 in_flight=0")
 
 
-def test_metrics_name_the_extra_that_they_need(core_and_memory: Environment) -> None:
-    config = core_and_memory.write("metrics.json", json.dumps({"exchanges": [in_memory()]}))
+def test_the_status_page_names_the_extra_that_it_needs(core_and_memory: Environment) -> None:
+    config = core_and_memory.write("page.json", json.dumps({"exchanges": [in_memory()]}))
 
-    done = core_and_memory.run("queueconnector", "run", config, "--metrics-port", "0")
+    done = core_and_memory.run("queueconnector", "run", config, "--web-port", "0")
 
     assert done.returncode == 2
     assert done.stderr == (
-        "queueconnector: --metrics-port: metrics need: pip install 'queueconnector-core[metrics]'\n"
+        "queueconnector: --web-port: it needs: pip install 'queueconnector-core[web]'\n"
     )
 
 

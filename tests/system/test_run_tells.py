@@ -1,4 +1,4 @@
-"""What `queueconnector run` tells people and programs: gaps, health, a report, metrics."""
+"""What `queueconnector run` tells people and programs: gaps, a report, a status page."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
@@ -21,7 +20,6 @@ from queueconnector_core.descriptors import SourceDescriptor
 from queueconnector_core.discovery import DiscoveryReport, discover
 from queueconnector_core.errors import RetryableError
 from queueconnector_core.gaps import Gap, GapReason
-from queueconnector_core.metrics import Metrics
 from queueconnector_core.record import Batch
 
 BIN = Path(sys.executable).parent
@@ -128,12 +126,13 @@ def test_a_report_that_cannot_be_written_is_refused_before_anything_runs(
     assert not (config.parent / "result").exists()
 
 
-# Metrics
+# The status page
 
 
-@pytest.fixture
-def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+@pytest.fixture(scope="module")
+def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
     """A run with an exchange that streams and one whose source is away."""
+    tmp_path = tmp_path_factory.mktemp("run")
     streaming = {
         "source": {"type": "InMemorySource", "data": ["tick"] * 10_000, "delay": 0.01},
         "sink": {"type": "InMemorySink", "key": "ticks"},
@@ -144,82 +143,103 @@ def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     }
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"exchanges": {"steady": [streaming], "away": [away]}}))
-    command = [str(BIN / "queueconnector"), "run", str(path), "--metrics-port", "0"]
+    command = [str(BIN / "queueconnector"), "run", str(path), "--web-port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         yield process
         process.terminate()
 
 
-def scraped(address: str) -> dict[tuple[str, str], float]:
-    """The values by name of the metric and of the exchange."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(address, timeout=10) as answer:
-        text = answer.read().decode()
-    lines = re.findall(r'^(\w+)\{exchange="([^"]+)",group="\w+"\} (\S+)$', text, re.MULTILINE)
-    return {(name, exchange): float(value) for name, exchange, value in lines}
-
-
-def test_prometheus_scrapes_a_run(process: subprocess.Popen[str]) -> None:
+@pytest.fixture(scope="module")
+def address(process: subprocess.Popen[str]) -> str:
+    """The address of its status page."""
     assert process.stderr is not None
-    told = next(line for line in process.stderr if "metrics at" in line)
-    address = told.split()[-1]
+    told = next(line for line in process.stderr if "status page at" in line)
+    return told.split()[-1]
 
-    def streams() -> dict[tuple[str, str], float] | None:
-        found = scraped(address)
-        return found if found.get(("queueconnector_waiting_seconds", "away[0]")) else None
 
-    found = wait_until(streams, 30, "the source that is away")
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What the command line prints that is given these arguments."""
+
+    def run(*arguments: str) -> str:
+        code = app(list(arguments))
+        told = capsys.readouterr()
+        assert code == 0, told.err
+        return told.out
+
+    return run
+
+
+def test_prometheus_scrapes_a_run(address: str) -> None:
+    def scraped() -> dict[tuple[str, str], float]:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{address}metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        lines = re.findall(r'^(\w+)\{exchange="([^"]+)",group="\w+"\} (\S+)$', text, re.MULTILINE)
+        return {(name, exchange): float(value) for name, exchange, value in lines}
+
+    def is_seen() -> bool:
+        found = scraped()
+        return (
+            found.get(("queueconnector_waiting_seconds", "away[0]"), 0) > 0
+            and found.get(("queueconnector_records_delivered_total", "steady[0]"), 0) > 0
+        )
+
+    wait_until(is_seen, 30, "what streams and what waits")
+
+
+def test_top_prints_one_table_for_scripts(address: str, printed: Callable[..., str]) -> None:
+    def rows() -> dict[str, str] | None:
+        header, *lines = printed("top", address, "--once").splitlines()
+        assert header.split()[:4] == ["exchange", "state", "in", "/s"]
+        found = {line.split()[0]: line for line in lines}
+        return found if "waits for" in found["away[0]"] else None
+
+    found = wait_until(rows, 30, "the exchange that waits")
     assert found is not None
-    assert found["queueconnector_healthy", "away[0]"] == 0
-    assert found["queueconnector_healthy", "steady[0]"] == 1
-    assert found["queueconnector_waiting_seconds", "steady[0]"] == 0
-    names = {name.removeprefix("queueconnector_") for name, _ in found}
-    assert names >= {
-        *(f"records_{w}_total" for w in ("received", "delivered", "filtered", "dropped")),
-        "records_dead_lettered_total",
-        *("records_in_flight", "gaps_total", "gap_records_total"),
-    }
-
-    def counts() -> float:
-        return scraped(address).get(("queueconnector_records_delivered_total", "steady[0]"), 0)
-
-    wait_until(counts, 30, "records")
+    assert found["steady[0]"].split()[1] == "ON"
 
 
-def test_metrics_follow_the_conventions_of_prometheus() -> None:
-    metrics = Metrics()
-    metrics.update({"a[0]": REPORT})
-    for metric in metrics.collect():
-        assert metric.documentation.endswith(".")
-        assert metric.type in {"counter", "gauge"}
-        assert all(s.name.endswith("_total") == (metric.type == "counter") for s in metric.samples)
-    assert 'queueconnector_gap_records_total{exchange="a[0]",group="a"} 9.0' in metrics.text()
+def test_tap_prints_records_for_people_and_for_programs(
+    address: str, printed: Callable[..., str]
+) -> None:
+    assert printed("tap", address, "steady[0]", "--limit", "2") == '"tick"\n"tick"\n'
+    lines = printed("tap", address, "steady[0]", "--limit", "2", "--stage", "source", "--json")
+    assert [json.loads(line)["value"] for line in lines.splitlines()] == ["tick", "tick"]
 
 
-REPORT: dict[str, Any] = {
-    **dict.fromkeys(("received", "delivered", "filtered", "dropped"), 1),
-    **dict.fromkeys(("dead_lettered", "in_flight"), 1),
-    "group": "a",
-    "gaps": 2,
-    "records_lost": 9,
-    "unhealthy": "stuck",
-    "waiting_s": 1.5,
-}
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["tap", "127.0.0.1:1", "a"], 1, "no answer from http://127.0.0.1:1/: [Errno 111]"),
+        (["top", "127.0.0.1:1", "--once"], 1, "no answer from http://127.0.0.1:1/"),
+        (["tap", "ftp://somewhere", "a"], 2, "found 'ftp://somewhere'; allowed: the address"),
+        (["top", "x", "--once", "--token-file", "/not/there"], 2, "--token-file: cannot be read"),
+        (["top", "127.0.0.1:1"], 2, "top needs a terminal; --once prints one table"),
+    ],
+    ids=["nobody", "nobody once", "no address", "no token", "no terminal"],
+)
+def test_who_cannot_be_asked_is_told(
+    arguments: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app(arguments) == code
+    assert told in capsys.readouterr().err
+
+
+def test_what_a_host_refuses_is_told(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app(["tap", address, "nobody[0]"]) == 1
+    assert app(["tap", address, "steady[0]", "--stage", "pipe"]) == 1
+    told = capsys.readouterr().err
+    assert "queueconnector: there is no exchange 'nobody[0]'" in told
+    assert "stage: found 'pipe'; allowed: source, sink" in told
 
 
 def test_an_address_that_cannot_be_had_is_refused_with_the_way_out(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address = ["--metrics-port", "0", "--metrics-host", "192.0.2.1"]
+    address = ["--web-port", "0", "--web-host", "192.0.2.1"]
     assert app(["run", str(config), *address]) == 2
-    assert "cannot serve metrics at 192.0.2.1:0" in capsys.readouterr().err
-
-
-def test_metrics_that_are_served_no_more_leave_the_port_free() -> None:
-    metrics = Metrics()
-    port = metrics.serve("127.0.0.1", 0)
-    metrics.close()
-    metrics.close()
-    again = Metrics()
-    assert again.serve("127.0.0.1", port) == port
-    again.close()
+    assert "--web-port: cannot serve at 192.0.2.1:0" in capsys.readouterr().err
+    token = ["--web-port", "0", "--web-token-file", "/not/there"]
+    assert app(["run", str(config), *token]) == 2
+    assert "--web-token-file: no token" in capsys.readouterr().err

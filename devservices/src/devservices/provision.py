@@ -12,8 +12,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 from . import debian_tango, mosquitto
+from .chromium import Chromium
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
 from .etcd import EtcdServer
@@ -35,6 +37,9 @@ PACKAGES: Mapping[str, Callable[[], bool]] = {
     "mosquitto-clients": partial(mosquitto.is_missing, "mosquitto_pub"),
     "libtango-tools": lambda: shutil.which("tango_admin") is None,
     "tango-test": lambda: not TANGO_TEST.is_file(),
+    "chromium": lambda: shutil.which("chromium") is None,
+    "chromium-driver": lambda: shutil.which("chromedriver") is None,
+    "fonts-dejavu-core": lambda: not Path("/usr/share/fonts/truetype/dejavu").is_dir(),
 }
 
 
@@ -47,6 +52,7 @@ SERVICES: Mapping[str, Callable[[], str]] = {
     "TangoTest": TangoTest.check,
     "tango_admin": lambda: f"tango_admin {tango_admin_version()}",
     "kcat": lambda: f"kcat {kcat_version()}",
+    "Chromium": Chromium.check,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import pytest
 
 from . import kcat as kcat_client
+from .chromium import Chromium
 from .debian_tango import DebianTangoDatabase
 from .embedded import EmbeddedBroker
 from .errors import ServiceUnavailable
@@ -119,6 +120,12 @@ def tango_admin(request: pytest.FixtureRequest) -> str:
     """The name of the command, where it is installed."""
     _note(request.config, lambda: f"tango_admin {tango_admin_version()}")
     return "tango_admin"
+
+
+@pytest.fixture(scope="session")
+def chromium(request: pytest.FixtureRequest) -> Iterator[Chromium]:
+    """A running headless browser with one page."""
+    yield from _serve(request, Chromium)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,8 @@ class Connector:
     ) -> None:
         self.name = name
         self.followers: dict[str, Follower] = {}
+        self.trouble: str | None = None
+        """What is wrong with the host itself, such as its properties; it says so here."""
         self._registry = registry
         self._services = services or Services()
         self._on_change = on_change
@@ -157,7 +159,7 @@ class Connector:
 
         Waits for a configuration under way: what it takes away must not start again.
         """
-        await self._configured()
+        await self.configured()
         for group in self._allowing(Trigger.START):
             group.start()
 
@@ -182,7 +184,7 @@ class Connector:
 
     async def standby(self) -> None:
         """Forget the configuration, until a source tells another; every group must be OFF."""
-        await self._configured()
+        await self.configured()
         if self.state is not State.OFF:
             raise refusal(self.state, Trigger.STANDBY)
         await asyncio.gather(*(document.clear() for document in self.documents))
@@ -191,12 +193,12 @@ class Connector:
         """Drain and stop everything, after configurations under way."""
         for follower in self.followers.values():
             await follower.close(retire=False)
-        await self._configured()
+        await self.configured()
         await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
 
     async def settled(self) -> None:
         """Wait until no configuration is under way and every group is at rest: OFF or FAULT."""
-        await self._configured()
+        await self.configured()
         await asyncio.gather(*(group.settled() for group in self.groups.values()))
 
     def status_text(self) -> str:
@@ -215,7 +217,8 @@ class Connector:
         """Every gap that is kept, as JSON values."""
         return gaps_report(self.groups.values())
 
-    async def _configured(self) -> None:
+    async def configured(self) -> None:
+        """Wait until no configuration is under way."""
         for document in self.documents:
             await document.settled()
 

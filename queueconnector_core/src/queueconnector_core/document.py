@@ -126,6 +126,13 @@ class Document:
         return [claim for plan in self._plans for claim in plan.claims_by_group]
 
     @property
+    def plans(self) -> dict[Exchange, ExchangePlan]:
+        """What each of its exchanges was made from."""
+        return {
+            exchange: plan for plan, exchange in itertools.chain.from_iterable(self._made.values())
+        }
+
+    @property
     def _plans(self) -> list[Plan]:
         return [self._plan, *(order.plan for order in self._orders)]
 

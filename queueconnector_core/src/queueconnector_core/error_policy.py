@@ -18,6 +18,7 @@ from queueconnector_core.merge import close
 from queueconnector_core.protocols import Pipe, Sink
 from queueconnector_core.record import Batch, Value
 from queueconnector_core.simple import ValuePipe
+from queueconnector_core.tap import Taps
 
 __all__ = ("ErrorPolicy",)
 
@@ -43,7 +44,7 @@ class ErrorPolicy:
         return batch if self.letters is None else self.letters.keeping(batch, source)
 
     async def piped(
-        self, pipe: Pipe, batches: AsyncIterator[Batch], stage: str
+        self, pipe: Pipe, batches: AsyncIterator[Batch], stage: str, taps: Taps
     ) -> AsyncIterator[Batch]:
         """What a pipe makes of the batches; values that it refuses are given to it again.
 
@@ -55,6 +56,8 @@ class ErrorPolicy:
         try:
             async for batch in stream:
                 _mark(batch, stage)
+                if taps.are_watched:
+                    taps.show(stage, batch)
                 yield batch
         finally:
             await close(stream)

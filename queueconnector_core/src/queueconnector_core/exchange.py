@@ -26,6 +26,7 @@ from queueconnector_core.protocols import (
 )
 from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
+from queueconnector_core.tap import Taps
 from queueconnector_core.together import together
 
 __all__ = ("Exchange",)
@@ -74,6 +75,12 @@ class Exchange:
         letters = self.errors.letters
         self._ends: tuple[Sink, ...] = (*sinks, *([] if letters is None else [letters.sink]))
         self._gap_sink = None if gap_sink is None else GapSink(gap_sink, self.gaps)
+        stages = (("source", sources), ("pipe", pipes), ("sink", sinks))
+        self.taps = Taps(path for stage, members in stages for path, _ in placed(stage, members))
+        """Where to look at the records on their way."""
+        self.is_paused = False
+        """Nothing is taken from the sources, until `resume` or `drain`."""
+        self._flows = asyncio.Event()
         self._draining = False
         self._reconnecting: set[asyncio.Timeout] = set()
 
@@ -98,6 +105,8 @@ class Exchange:
         Raises what a component raises, but `RetryableError`.
         """
         self._draining = False
+        if self.is_paused:
+            self._flows.clear()
         self.statistics.consecutive_failures = 0
         if self._gap_sink is not None:
             self._gap_sink.start(self.name)
@@ -114,19 +123,34 @@ class Exchange:
             stream = self._received()
             streams.push_async_callback(close, stream)
             for stage, pipe in placed("pipe", self._pipes):
-                stream = self.errors.piped(pipe, stream, stage)
+                stream = self.errors.piped(pipe, stream, stage, self.taps)
                 streams.push_async_callback(close, stream)
             async for batch in stream:
                 await self._deliver(batch)
                 # Ready awaits never yield: without this one exchange would starve the others.
                 await asyncio.sleep(0)
 
+    def pause(self) -> None:
+        """Take nothing more from the sources; what was received goes on to the sinks.
+
+        Everything stays connected. It holds over a stop and a start, until `resume`.
+        """
+        self.is_paused = True
+        self._flows.clear()
+
+    def resume(self) -> None:
+        """Take records from the sources again."""
+        self.is_paused = False
+        self._flows.set()
+
     async def drain(self) -> None:
         """Ask the sources to stop, so that `run` ends after all that was received.
 
-        A source whose connection is lost is not waited for.
+        A source whose connection is lost is not waited for. What a pause has held back is
+        delivered, too.
         """
         self._draining = True
+        self._flows.set()
         for limit in self._reconnecting:
             limit.reschedule(0)
         await asyncio.gather(*(_ended(source, _drain_of(source)) for source in self._sources))
@@ -173,8 +197,13 @@ class Exchange:
             batches = source.read()
             try:
                 async for batch in batches:
+                    if self.is_paused:
+                        # It counts as received when it may go on.
+                        await self._flows.wait()
                     replayable = bool(batch.acknowledgements)
                     self.statistics.receive(batch.source_records, replayable=replayable)
+                    if self.taps.are_watched:
+                        self.taps.show(stage, batch)
                     yield self.errors.received(batch, number, stage)
             except RetryableError as error:
                 lost = error
@@ -242,6 +271,8 @@ class Exchange:
                 failed[index] = error
 
         await self._persistently(sink, write)
+        if self.taps.are_watched:
+            self.taps.show(stage, batch)
 
     async def _persistently(self, sink: Sink, write: Callable[[], Awaitable[None]]) -> None:
         try:

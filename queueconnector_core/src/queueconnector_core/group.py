@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 
-from queueconnector_core.errors import QueueConnectorError
+from queueconnector_core.errors import QueueConnectorError, StateError
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.fault import Fault
 from queueconnector_core.plan import Policy
@@ -66,6 +66,8 @@ class Group:
         """Begin to open every exchange: OPEN, then ON by itself. Raises `StateError`."""
         self._move(Trigger.START)
         self.restarts = 0
+        for exchange in self.exchanges:
+            exchange.resume()
         self._open()
 
     def stop(self) -> None:
@@ -94,6 +96,37 @@ class Group:
         self._move(Trigger.RESET)
         if not self.exchanges:
             self._move(Trigger.STANDBY)
+
+    def pause(self, exchange: Exchange) -> None:
+        """Have one exchange take nothing from its sources; the state does not change.
+
+        Raises `StateError` when the group does not stream.
+        """
+        self._stream_of(exchange, "Pause")
+        exchange.pause()
+        self._tell()
+
+    def resume(self, exchange: Exchange) -> None:
+        """Have one exchange go on that was paused; in any state."""
+        exchange.resume()
+        self._tell()
+
+    def restart(self, exchange: Exchange) -> None:
+        """Begin to end one exchange, after all that it received, and to start it again.
+
+        The group is OPEN until it streams again; the others stream on. Raises `StateError`.
+        """
+        self._stream_of(exchange, "Restart").restart()
+
+    def _stream_of(self, exchange: Exchange, command: str) -> Stream:
+        for stream in self._streams:
+            if stream.exchange is exchange and self._wanted:
+                if stream.phase in {Phase.OPENING, Phase.STREAMING}:
+                    return stream
+                text = f"while it is {stream.phase.value}; try again later"
+                raise StateError(f"{command} of {exchange.name} is not allowed {text}")
+        text = f"in state {self._state.value} of group {self.name}; allowed: while it streams"
+        raise StateError(f"{command} of {exchange.name} is not allowed {text}")
 
     async def settled(self) -> None:
         """Wait until nothing goes on, and nothing will by itself: at rest in OFF or FAULT."""
@@ -233,7 +266,9 @@ class Group:
             return
         if not self._wanted:
             return
-        if self._state is State.OPEN and Phase.OPENING not in phases:
+        if self._state is State.ON and Phase.RESTARTING in phases:
+            self._move(Trigger.REOPENING)
+        if self._state is State.OPEN and not phases & {Phase.OPENING, Phase.RESTARTING}:
             self._opened_at_s = time.monotonic()
             self._move(Trigger.OPENED)
         if self._state is State.ON and phases <= {Phase.ENDING, Phase.ENDED}:

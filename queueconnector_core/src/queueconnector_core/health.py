@@ -25,7 +25,7 @@ def ailment(exchange: Exchange) -> str | None:
             f"{exchange.statistics.in_flight} records are in flight, and none was delivered for "
             f"{stuck_s:.0f} s"
         )
-    silent_s = exchange.silent_s()
+    silent_s = 0.0 if exchange.is_paused else exchange.silent_s()
     if silent_s > limit_s:
         return f"no sign of life from a source for {silent_s:.0f} s"
     return exchange.impaired()

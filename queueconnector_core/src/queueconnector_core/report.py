@@ -24,6 +24,7 @@ def statistics_report(groups: Iterable[Group]) -> Report:
         exchange.name: {
             "group": group.name,
             "state": group.state.value,
+            "paused": exchange.is_paused,
             "unhealthy": wrong.get(exchange.name) or wrong.get(group.name),
             **_balance(exchange),
         }
@@ -58,6 +59,7 @@ def _balance(exchange: Exchange) -> Report:
         "dropped": counts.dropped,
         "dead_lettered": counts.dead_lettered,
         "in_flight": counts.in_flight,
+        "flight_s": round(counts.flight_s, 6),
         "gaps": gaps.total,
         "records_lost": gaps.records_lost,
         "gaps_uncounted": gaps.uncounted,

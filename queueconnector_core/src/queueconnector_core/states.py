@@ -51,6 +51,7 @@ class Trigger(enum.Enum):
     CLOSED = "closed"
     FAILED = "failed"
     RESTARTED = "restarted"
+    REOPENING = "reopening"
 
     @property
     def automatic(self) -> bool:
@@ -82,6 +83,7 @@ TRANSITIONS = (
     Transition(State.OPEN, Trigger.ABORT, State.OFF),
     Transition(State.OPEN, Trigger.FAILED, State.FAULT),
     Transition(State.ON, Trigger.CONFIGURE, State.OPEN),
+    Transition(State.ON, Trigger.REOPENING, State.OPEN),
     Transition(State.ON, Trigger.STOP, State.CLOSE),
     Transition(State.ON, Trigger.ENDED, State.CLOSE),
     Transition(State.ON, Trigger.ABORT, State.OFF),
@@ -99,6 +101,9 @@ A new configuration of a group that is OPEN or ON: when some of its exchanges di
 stream on, and the group is OPEN until the others are replaced (`Configure`, `opened`). When all
 changed it is closed, configured and started again (`Stop`, `closed`, `Configure`, `Start`). In
 CLOSE the configuration waits for the end. Without exchanges the group ends in STANDBY.
+
+`reopening`: one exchange of a group that is ON is started again by an operator, while the others
+stream on.
 
 `failed` in STANDBY or OFF: what was to be configured cannot be used. A group without exchanges that
 is reset goes on to STANDBY.

@@ -46,6 +46,8 @@ class Statistics:
     """When records were last settled, or first came after there were none: monotonic, seconds."""
     settled_ns: int = attrs.field(factory=time.time_ns)
     """When records were last settled: nanoseconds since the Unix epoch."""
+    _flown_s: float = 0.0
+    _counted_s: float = attrs.field(factory=time.monotonic)
     _replayable: int = 0
     _waits: dict[int, Failure] = attrs.field(factory=dict)
 
@@ -54,16 +56,32 @@ class Statistics:
         """Received and not yet settled."""
         return self.received - self.delivered - self.dropped - self.dead_lettered
 
+    @property
+    def flight_s(self) -> float:
+        """Seconds that records have spent in flight, summed over all of them.
+
+        Divided by the records that were settled in the same time: their mean latency.
+        """
+        return self._flown_s + self.in_flight * (time.monotonic() - self._counted_s)
+
+    def _fly(self) -> None:
+        """Count the time until now, before the number in flight changes."""
+        now_s = time.monotonic()
+        self._flown_s += self.in_flight * (now_s - self._counted_s)
+        self._counted_s = now_s
+
     def receive(self, records: int, *, replayable: bool) -> None:
         """Book what a source gave; `replayable`: it gives it again unless it is acknowledged."""
+        self._fly()
         if not self.in_flight:
-            self.moved_s = time.monotonic()
+            self.moved_s = self._counted_s
         self.received += records
         if replayable:
             self._replayable += records
 
     def deliver(self, records: int, filtered: int = 0) -> None:
         """Book what every sink has accepted; `filtered` of them had nothing for a sink."""
+        self._fly()
         self.delivered += records
         self.filtered += filtered
         if records > filtered:
@@ -71,6 +89,7 @@ class Statistics:
 
     def fail(self, dropped: Iterable[RecordError], dead_lettered: Iterable[RecordError]) -> None:
         """Book records that were not delivered, for good."""
+        self._fly()
         for error in dropped:
             self.dropped += error.records
             self._failed(error)
@@ -94,6 +113,7 @@ class Statistics:
 
         What its source gives again counts as never received.
         """
+        self._fly()
         again = min(self._replayable, self.in_flight)
         self._replayable = 0
         self.received -= again

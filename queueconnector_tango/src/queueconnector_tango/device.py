@@ -20,6 +20,7 @@ from tango.server import Device, attribute, command, device_property
 
 from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
+from queueconnector_core.web.options import LOOPBACK
 from queueconnector_tango._proxy import describe
 from queueconnector_tango.claims import OWN_ATTRIBUTES
 from queueconnector_tango.dtypes import as_latin_1, decode_text
@@ -89,6 +90,24 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
         doc="A local file that keeps the last value of each attribute, with time and quality, over "
         "a crash: at most a second is lost; values over 1 MiB are not kept. Empty: none is kept.",
     )
+    web_port = device_property(
+        dtype=str,
+        default_value="",
+        doc="The port of a status page, health, metrics for Prometheus and an interface for "
+        "programs over HTTP (0: any free one). Empty: nothing is served. Needs the extra web of "
+        "queueconnector-core.",
+    )
+    web_host = device_property(
+        dtype=str,
+        default_value=LOOPBACK,
+        doc="The address that they are served at; 0.0.0.0 is all of the machine, for all to read.",
+    )
+    web_token_file = device_property(
+        dtype=str,
+        default_value="",
+        doc="A file with the token of those who may pause, restart and stop over HTTP. Empty: "
+        "nobody may.",
+    )
 
     def init_device(self) -> None:
         """Read the properties and configure; a problem ends in FAULT, never in a dead server."""
@@ -119,6 +138,9 @@ class SDPQueueConnector(Device):  # type: ignore[misc]
             autostart=self.autostart,
             commands=self.commands,
             state_file=self.state_file,
+            web_port=self.web_port,
+            web_host=self.web_host,
+            web_token_file=self.web_token_file,
         )
 
     def delete_device(self) -> None:

@@ -15,6 +15,7 @@ from queueconnector_core.descriptors import ConfigSourceDescriptor, DtypeLiteral
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure_as
+from queueconnector_core.web.options import LOOPBACK, WebOptions
 from queueconnector_tango.claims import check_attribute_name, collect
 from queueconnector_tango.dtypes import check_attribute
 
@@ -53,6 +54,14 @@ class DeviceProperties:
     autostart: bool = False
     commands: str = "full"
     state_file: str = ""
+    web_port: str = ""
+    web_host: str = LOOPBACK
+    web_token_file: str = ""
+
+    @property
+    def web(self) -> WebOptions | None:
+        """Where the status page is served, if at all; raises `ConfigError`."""
+        return WebOptions.read(self.web_port, self.web_host, self.web_token_file)
 
 
 @attrs.frozen

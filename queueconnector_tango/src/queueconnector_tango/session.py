@@ -16,6 +16,7 @@ from queueconnector_core.connector import Connector
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, Problem, StateError
 from queueconnector_core.states import State
+from queueconnector_core.web.options import serve
 from queueconnector_tango import properties
 from queueconnector_tango.attributes import AttributeSurface, LocalAttributes
 from queueconnector_tango.host import AttributeHost
@@ -83,6 +84,7 @@ class DeviceSession:
         self._status: str | None = None
         self._fault: str | None = None
         self._serves = False
+        self._close_web: Callable[[], Awaitable[None]] = _nothing
         self._tasks: list[asyncio.Task[None]] = []
         self._commands: set[asyncio.Task[None]] = set()
         self._showing: asyncio.Handle | None = None
@@ -112,7 +114,7 @@ class DeviceSession:
         self._registry = plugins.registry
         services = Services({AttributeHost: self.attributes})
         self.connector = Connector(plugins.registry, services, self._changed, name=self._name)
-        self._use_settings()
+        await self._use_settings()
         self._publish()
         if self._settings.exchanges_json.strip() and not self._settings.exchanges_config_path:
             await self._configure_at_first()
@@ -122,7 +124,7 @@ class DeviceSession:
             asyncio.create_task(self.attributes.disown()),
         ]
 
-    def _use_settings(self) -> None:
+    async def _use_settings(self) -> None:
         """Do what the properties but exchanges_json say; what is wrong is told, the rest used."""
         problems: list[Problem] = []
 
@@ -140,9 +142,18 @@ class DeviceSession:
         tried(self._follow_all)
         if settings.exchanges_config_path:
             tried(lambda: self._follow_path(settings.exchanges_config_path))
+        try:
+            await self._serve()
+        except ConfigError as error:
+            problems.extend(error.problems)
         if problems:
             self._fault = f"The device properties cannot be used:\n{ConfigError(problems)}"
             logger.error("%s", self._fault)
+
+    async def _serve(self) -> None:
+        if (options := self._settings.web) is not None:
+            server = await serve(self.connector, options)
+            self._close_web = server.close
 
     def _follow_all(self) -> None:
         sources = properties.read_config_sources(self._settings.config_sources, self._registry)
@@ -170,6 +181,7 @@ class DeviceSession:
         self._serves = False
         for task in self._tasks:
             task.cancel()
+        await self._close_web()
         try:
             async with asyncio.timeout(SHUTDOWN_TIMEOUT_S):
                 await self.connector.shut_down()
@@ -291,6 +303,7 @@ class DeviceSession:
 
     def _publish(self) -> None:
         self._showing = None
+        self.connector.trouble = self._fault
         self._publish_state()
         status = self.connector.status_text()
         if self._fault is not None:
@@ -299,6 +312,10 @@ class DeviceSession:
             self._status = status
             self._view.show_status(status)
         self._look()
+
+
+async def _nothing() -> None:
+    """Nothing is served."""
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

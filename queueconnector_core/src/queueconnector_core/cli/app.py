@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "graph": ("graph:graph", "Draw a configuration: sources, pipes, sinks and what flows."),
     "convert": ("convert:convert", "Bring a configuration of an older release up to date."),
     "run": ("run:run", "Run the exchanges of a configuration."),
+    "top": ("top:top", "Show a running host, live, with keys to act on it."),
+    "tap": ("tap:tap", "Print the records of a running host as they pass."),
     "gaps": ("gaps:gaps", "Print what a run knows to be missing."),
     "new-plugin": ("new_plugin:new_plugin", "Begin a plugin of your own."),
     "dlq": ("dlq:app", "Look at dead letters, repair them, and drive them again."),

@@ -9,23 +9,21 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from queueconnector_core.cli.problems import EXIT_FAULT, refuse, told
 from queueconnector_core.cli.progress import Progress
-from queueconnector_core.cli.watch import Watch, served
+from queueconnector_core.cli.watch import Watch
 from queueconnector_core.connector import Connector
 from queueconnector_core.descriptors import ConfigSourceDescriptor
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
 from queueconnector_core.structure import read_json, structure_as
-
-if TYPE_CHECKING:
-    from queueconnector_core.metrics import Metrics
+from queueconnector_core.web.options import LOOPBACK, WebOptions
 
 __all__ = ("run",)
 
@@ -41,8 +39,9 @@ def run(
     source: Annotated[list[str] | None, Parameter(negative=())] = None,
     interval_s: Annotated[float, Parameter(validator=Number(gt=0))] = 2.0,
     report: Path | None = None,
-    metrics_port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
-    metrics_host: str = "127.0.0.1",
+    web_port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
+    web_host: str = LOOPBACK,
+    web_token_file: str = "",
 ) -> int:
     """Run the exchanges of a configuration until their sources end, or until Ctrl-C.
 
@@ -65,11 +64,13 @@ def run(
     report
         A file that tells programs, as JSON, the counters, the health and the gaps of every
         exchange; it is replaced every second, and at the end. `queueconnector gaps` prints it.
-    metrics_port
-        Serve metrics for Prometheus over HTTP, at /metrics of this port (0: any free one); needs
-        the extra queueconnector-core[metrics].
-    metrics_host
-        The address to serve them at; 0.0.0.0 is all of this machine.
+    web_port
+        Serve a status page, health, metrics for Prometheus and an interface for programs over HTTP
+        at this port (0: any free one); needs the extra queueconnector-core[web].
+    web_host
+        The address to serve them at; 0.0.0.0 is all of this machine, for all to read.
+    web_token_file
+        A file with the token of those who may pause, restart and stop; without it nobody may.
     """
     if config is None and not source:
         return refuse("give the path of a configuration, or a --source")
@@ -81,9 +82,10 @@ def run(
     except (OSError, UnicodeDecodeError) as error:
         return refuse(f"cannot read {config}: {error}")
 
+    web = None if web_port is None else WebOptions(web_port, web_host, web_token_file)
+
     def command() -> int:
-        metrics = None if metrics_port is None else served(metrics_host, metrics_port)
-        return asyncio.run(_Run(interval_s, metrics, report).execute(text, followed))
+        return asyncio.run(_Run(interval_s, web, report).execute(text, followed))
 
     return told(command)
 
@@ -95,11 +97,11 @@ def _read(config: str) -> str:
 class _Run:
     """One run: from a configuration to an exit code."""
 
-    def __init__(self, interval_s: float, metrics: Metrics | None, report: Path | None) -> None:
+    def __init__(self, interval_s: float, web: WebOptions | None, report: Path | None) -> None:
         self._registry = discover().registry
         self._connector = Connector(self._registry)
         self._progress = Progress(self._connector, interval_s)
-        self._watch = Watch(self._connector, metrics, report)
+        self._watch = Watch(self._connector, web, report)
         self._signals: list[signal.Signals] = []
         self._commands: set[asyncio.Task[None]] = set()
 
