@@ -26,10 +26,17 @@ RUNS_WHAT_IT_READS = "S102,S301,S302,S307,S506,S701"
 SLOW = (
     *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
     *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
+    "tests/conformance/test_broken.py",
+    "tests/device/test_soak.py",
+    "tests/devservices/test_pytest_plugin.py",
+    "tests/packaging",
     *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site", "tutorial")),
     "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""
+
+BESIDE = ("--dist=loadfile", "--no-loadscope-reorder")
+"""How tests run beside each other: those of one file in one process, which shares services."""
 
 SHIPPED = [str(product / "src") for product in products()]
 
@@ -84,16 +91,15 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but the slow ones; no test waits for the download of a service.
 
-    Those that compare speeds run alone; of the others, which mostly wait, two run at a time.
+    Those that compare speeds run alone; of the others, which mostly wait, three run at a time.
     """
     session.run(tool("python"), "-m", "devservices.provision")
     if session.posargs:
         session.run(tool("pytest"), *session.posargs)
         return
     session.run(tool("pytest"), "tests/bench")
-    parallel = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
     elsewhere = [f"--ignore={path}" for path in ("tests/bench", *SLOW)]
-    session.run(tool("pytest"), *parallel, *elsewhere, "--durations=25")
+    session.run(tool("pytest"), *BESIDE, "--numprocesses=3", *elsewhere, "--durations=25")
 
 
 @nox.session
@@ -141,7 +147,7 @@ def fuzz(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Those of the tests that take minutes: outages of brokers, a soak, a container, a browser."""
     session.run(tool("python"), "-m", "devservices.provision")
-    session.run(tool("pytest"), *SLOW, *session.posargs)
+    session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *SLOW, *session.posargs)
 
 
 @nox.session

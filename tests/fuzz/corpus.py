@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
 
+from queueconnector_core.cli.explaining import example_of_type
 from queueconnector_core.codecs import CODECS, resolve_codec
+from queueconnector_core.component import ComponentKind
 from queueconnector_core.conversion import converter, zero
 from queueconnector_core.dataspec import DataSpec
+from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.plugin import queueconnector_components
 from queueconnector_core.registry import Registry
 from tests.core.hostile import HOSTILE, ROW, ROWS
 
-__all__ = ("CODEC_REGISTRY", "CONFIGURATIONS", "DECODERS", "HOSTILE_CONFIGURATIONS", "Case")
+__all__ = (
+    "CODEC_REGISTRY",
+    "CONFIGURATIONS",
+    "DECODERS",
+    "EXAMPLES",
+    "HOSTILE_CONFIGURATIONS",
+    "Case",
+)
 
 
 CODEC_REGISTRY: Final = Registry().with_(queueconnector_components())
@@ -192,7 +203,20 @@ CONFIGURATIONS: Final[list[bytes]] = [
         ),
     )
 ]
-"""A configuration for each component and option of the plugins of this repository."""
+"""Configurations with the components and options of the plugins of this repository."""
+
+
+def _examples() -> Iterator[bytes]:
+    registry = discover().registry
+    for kind in (ComponentKind.SOURCE, ComponentKind.PIPE, ComponentKind.SINK):
+        for component in registry.walk(kind):
+            named = f'"{component.name}"'.encode()
+            if not any(named in document for document in CONFIGURATIONS):
+                yield json.dumps(example_of_type(component, registry)).encode()
+
+
+EXAMPLES: Final[list[bytes]] = list(_examples())
+"""What `explain` shows of each component that is installed and in none of those."""
 
 
 def _scattered(**options: object) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import pytest
 from queueconnector_core.component import ComponentKind
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.plan import read_plan
-from tests.fuzz.corpus import CONFIGURATIONS, DECODERS, HOSTILE_CONFIGURATIONS, Case
+from tests.fuzz.corpus import CONFIGURATIONS, DECODERS, EXAMPLES, HOSTILE_CONFIGURATIONS, Case
 from tests.fuzz.mutations import damaged, damaged_document
 from tests.fuzz.targets import decode, installed, read_configuration, within_limits
 
@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 MESSAGES = 30
 """Damaged messages for each decoder."""
+SEEDS = [*CONFIGURATIONS, *EXAMPLES]
 DOCUMENTS = 40
 """Damaged forms of each configuration."""
 
@@ -57,19 +58,19 @@ def test_hostile_messages_are_no_worse_for_other_dtypes(case: Case) -> None:
             check(partial(decode, case), data)
 
 
-@pytest.mark.parametrize("seed", range(len(CONFIGURATIONS)))
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
 def test_any_configuration_is_a_plan_or_a_config_error(seed: int) -> None:
     random = Random(seed)  # noqa: S311 - the same inputs in every run
-    read_plan(CONFIGURATIONS[seed].decode(), *installed())
+    read_plan(SEEDS[seed].decode(), *installed())
     for _ in range(DOCUMENTS):
-        check(read_configuration, damaged_document(CONFIGURATIONS[seed], random))
-        check(read_configuration, damaged(CONFIGURATIONS[seed], random))
+        check(read_configuration, damaged_document(SEEDS[seed], random))
+        check(read_configuration, damaged(SEEDS[seed], random))
 
 
 @pytest.mark.parametrize("kind", [ComponentKind.SOURCE, ComponentKind.PIPE, ComponentKind.SINK])
 def test_the_corpus_has_every_component_that_is_installed(kind: ComponentKind) -> None:
     registry, _ = installed()
-    corpus = b"".join(CONFIGURATIONS)
+    corpus = b"".join(SEEDS)
     assert [name for name in registry.names(kind) if f'"{name}"'.encode() not in corpus] == []
 
 

@@ -73,7 +73,9 @@ def test_it_holds_the_package_with_its_types_and_the_licence_and_nothing_else(wh
     assert f"{package}/plugin.py" in files
     assert f"{package}-{version}.dist-info/licenses/LICENSE" in files
     assert {name.split("/")[0] for name in files} == {package, f"{package}-{version}.dist-info"}
-    assert not [name for name in files if re.search(r"__pycache__|\.pyc$|(^|/)test_", name)]
+    assert not [
+        name for name in files if re.search(r"__pycache__|\.pyc$|(^|/)test_[^/]*\.py$", name)
+    ]
 
 
 def test_the_wheel_of_core_holds_the_hints_for_installing(wheels: list[Path]) -> None:

@@ -12,6 +12,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import attrs
@@ -93,8 +94,13 @@ class Option:
     """`attrs.NOTHING` where it is required; may be an attrs factory."""
 
 
-def options_of(cls: type) -> dict[str, Option]:
+def options_of(cls: type) -> Mapping[str, Option]:
     """The options of an attrs class by name."""
+    return _options(cls)
+
+
+@cache
+def _options(cls: type) -> Mapping[str, Option]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         field.name: Option(field.name, hints[field.name], field.default)

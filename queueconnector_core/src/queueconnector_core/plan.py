@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from queueconnector_core._claims import check_claims
 from queueconnector_core._lenient import (
     POSSIBLE,
     Unread,
@@ -258,7 +259,7 @@ def prove(
             prover = _Prover(registry, services, problems, claims, f"{prefix}[{index}]")
             plans.append(prover.prove(f"{name}[{index}]", exchange))
         groups[name] = tuple(plan for plan in plans if plan is not None)
-    _check_claims(claims, surroundings.claims, services, problems)
+    check_claims(claims, surroundings.claims, services, problems)
     policy = Policy(descriptor.restart, descriptor.outage_limit_s)
     return Proof(Plan(groups, policy), tuple(problems))
 
@@ -286,7 +287,7 @@ class _Prover:
         pipes: list[ComponentPlan | None] = []
         for path, pipe in placed("pipe", exchange.pipe):
             pipes.append(self._component(ComponentKind.PIPE, path, pipe, specs))
-            outputs = self._try(path, specs, pipe.output)
+            outputs = self._try(path, specs, pipe.output, every=True)
             known, specs = known and bool(outputs), outputs or POSSIBLE
         sinks = [self._sink(path, sink, specs) for path, sink in placed("sink", exchange.sink)]
         letters = self._letters(exchange.errors)
@@ -355,9 +356,14 @@ class _Prover:
         return ComponentPlan(component, descriptor, specs[0])
 
     def _try(
-        self, path: str, cases: Sequence[Case], action: Callable[[Case], Result]
+        self,
+        path: str,
+        cases: Sequence[Case],
+        action: Callable[[Case], Result],
+        *,
+        every: bool = False,
     ) -> list[Result]:
-        """The results for the cases that pass; where none does, the problems that all have."""
+        """The result for the first case that passes, or all; else the problems that all have."""
         results: list[Result] = []
         refusals: list[tuple[Problem, ...]] = []
         for case in cases:
@@ -365,6 +371,8 @@ class _Prover:
                 results.append(action(case))
             except ConfigError as error:
                 refusals.append(error.problems)
+            if results and not every:
+                break
         if results:
             return results
         for problem in refusals[0]:
@@ -375,25 +383,3 @@ class _Prover:
 
     def _add(self, problem: Problem) -> None:
         self.problems.append(problem.under(self.path))
-
-
-def _check_claims(
-    claims: Sequence[Claim],
-    held: Sequence[tuple[str, Claim]],
-    services: Services,
-    problems: list[Problem],
-) -> None:
-    others = {(type(claim), claim.name.casefold()): group for group, claim in held}
-    seen: dict[tuple[type[Claim], str], Claim] = {}
-    for claim in claims:
-        key = (type(claim), claim.name.casefold())
-        first = seen.setdefault(key, claim)
-        if first is not claim or key in others:
-            where = f"at {first.path}" if first is not claim else f"by group {others[key]}"
-            text = f"{claim.resource} {claim.name!r} is already used {where}"
-            problems.append(Problem(claim.path, f"{text}; names must differ, case ignored"))
-    for host in services.resource_hosts():
-        try:
-            host.check([claim for claim in claims if isinstance(claim, host.claim_type)])
-        except ConfigError as error:
-            problems.extend(error.problems)

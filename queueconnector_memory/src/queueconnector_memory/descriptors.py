@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import attrs
 from msgspec import Meta
@@ -16,6 +16,10 @@ from queueconnector_core.record import Value
 from queueconnector_core.registry import Registry
 
 __all__ = ("InMemorySourceDescriptor", "InMemorySinkDescriptor", "value_reader")
+
+
+MAX_PROBLEMS: Final = 20
+"""So many wrong values are told at once; of the wrong dtype all are."""
 
 
 @attrs.frozen
@@ -40,14 +44,16 @@ class InMemorySourceDescriptor(SourceDescriptor):
     ] = 0
 
     def check(self, spec: DataSpec, registry: Registry) -> None:
-        """Read every value; raises `ConfigError` at each that is not of `spec`."""
+        """Read every value; raises `ConfigError` at the first ones that are not of `spec`."""
         read = value_reader(spec)
-        problems = []
+        problems: list[Problem] = []
         for index, value in enumerate(self.data):
             try:
                 read(value)
             except RecordError as error:
                 problems.append(Problem(f"data[{index}]", str(error)))
+                if len(problems) == MAX_PROBLEMS:
+                    break
         if problems:
             raise ConfigError(problems)
 

@@ -241,18 +241,16 @@ def _partners(
 
 def _written(component: ComponentType, registry: Registry) -> dict[str, Any]:
     """The simplest sink of all stands for those inside of it."""
+    descriptor = component.descriptor_class
+    if example_options(descriptor) == example_options(descriptor, {SinkDescriptor: None}):
+        return {"type": component.name, **example_options(descriptor)}
     simplest = min(
         filter(_stands_alone, registry.walk(ComponentKind.SINK)),
         key=lambda each: (len(example_options(each.descriptor_class)), each.name),
         default=None,
     )
-    inner: dict[type, Any] = {}
-    if simplest is not None:
-        inner[SinkDescriptor] = {
-            "type": simplest.name,
-            **example_options(simplest.descriptor_class),
-        }
-    return {"type": component.name, **example_options(component.descriptor_class, inner)}
+    inner = {} if simplest is None else _written(simplest, registry)
+    return {"type": component.name, **example_options(descriptor, {SinkDescriptor: inner})}
 
 
 def _stands_alone(sink: ComponentType) -> bool:
