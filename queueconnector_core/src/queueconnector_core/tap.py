@@ -37,9 +37,10 @@ class _Seen:
 class View:
     """The records of one stage of an exchange, for one who looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_KEPT) -> None:
         self.skipped = 0
         """How many records there was no room for."""
+        self._most = most
         self._seen: list[_Seen] = []
         self._octets = 0
         self._news = asyncio.Event()
@@ -47,7 +48,7 @@ class View:
     def offer(self, batch: Batch) -> None:
         """Keep as many of the first values as there is room for; never waits."""
         for index, value in enumerate(batch.values):
-            if len(self._seen) >= MAX_KEPT or self._octets >= MAX_OCTETS:
+            if len(self._seen) >= self._most or self._octets >= MAX_OCTETS:
                 self.skipped += len(batch) - index
                 break
             self._octets += _octets(value)
@@ -82,16 +83,17 @@ class Taps:
                 view.offer(batch)
 
     @contextmanager
-    def view(self, stage: str) -> Iterator[View]:
+    def view(self, stage: str, most: int = MAX_KEPT) -> Iterator[View]:
         """Look at a stage as long as the body runs; `sink[0]` is the only sink, too.
 
+        The view keeps `most` records for the one who looks.
         Raises `ConfigError` for a stage that the exchange does not have.
         """
         name = stage.removesuffix("[0]") if stage not in self.stages else stage
         if name not in self.stages:
             text = f"found {stage!r}; allowed: {', '.join(self.stages)}"
             raise ConfigError.at("stage", text)
-        entry = (name, View())
+        entry = (name, View(most))
         self._views.append(entry)
         self.are_watched = True
         try:

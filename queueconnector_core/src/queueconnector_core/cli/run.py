@@ -25,7 +25,7 @@ from queueconnector_core.states import State
 from queueconnector_core.structure import read_json, structure_as
 from queueconnector_core.web.options import LOOPBACK, WebOptions
 
-__all__ = ("run",)
+__all__ = ("Run", "run")
 
 EXIT_SIGNAL = 128
 """Added to the number of the signal that ended the run, as shells do."""
@@ -85,7 +85,7 @@ def run(
     web = None if web_port is None else WebOptions(web_port, web_host, web_token_file)
 
     def command() -> int:
-        return asyncio.run(_Run(interval_s, web, report).execute(text, followed))
+        return asyncio.run(Run(interval_s, web, report).execute(text, followed))
 
     return told(command)
 
@@ -94,7 +94,7 @@ def _read(config: str) -> str:
     return sys.stdin.read() if config == "-" else Path(config).read_text("utf-8")
 
 
-class _Run:
+class Run:
     """One run: from a configuration to an exit code."""
 
     def __init__(self, interval_s: float, web: WebOptions | None, report: Path | None) -> None:
@@ -106,6 +106,7 @@ class _Run:
         self._commands: set[asyncio.Task[None]] = set()
 
     async def execute(self, text: str, followed: Sequence[str]) -> int:
+        """Run a configuration, and what is followed, to the end; the exit code."""
         try:
             await self._connector.configure(text)
             for number, source in enumerate(followed):
