@@ -41,6 +41,7 @@ class View:
         self.skipped = 0
         """How many records there was no room for."""
         self._most = most
+        self._closed = False
         self._seen: list[_Seen] = []
         self._octets = 0
         self._news = asyncio.Event()
@@ -56,10 +57,16 @@ class View:
         if self._seen:
             self._news.set()
 
+    def close(self) -> None:
+        """Make `take` return at once from now on, with nothing when nothing is left."""
+        self._closed = True
+        self._news.set()
+
     async def take(self) -> list[Record]:
-        """All records since the last call, at least one, in order."""
+        """All records since the last call, at least one unless it is closed, in order."""
         await self._news.wait()
-        self._news.clear()
+        if not self._closed:
+            self._news.clear()
         seen, self._seen, self._octets = self._seen, [], 0
         return [
             Record(one.value, NO_METADATA if one.metadata is None else one.metadata[one.index])

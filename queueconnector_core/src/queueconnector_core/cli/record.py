@@ -33,7 +33,8 @@ def record(
     """Write the records of an exchange to a file as they pass, until Ctrl-C; nothing is disturbed.
 
     Values are exact; times, qualities, keys and headers are kept. Where more pass than can be taken
-    some are left out; their number stands in the file, and is told. Needs queueconnector-core[record].
+    some are left out; their number stands in the file, and is told. It needs the extra
+    queueconnector-core[record].
 
     Exit codes: 0, 1 when the host does not answer or refuses, or the file cannot be written, 2 for
     wrong arguments, 130 after Ctrl-C.

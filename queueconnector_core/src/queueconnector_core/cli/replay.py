@@ -17,9 +17,9 @@ from queueconnector_core.cli.files import read_text
 from queueconnector_core.cli.problems import told
 from queueconnector_core.cli.run import Run
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.recording.container import Recording, RecordingError
+from queueconnector_core.recording.container import Recording, RecordingError, RecordingWriter
+from queueconnector_core.recording.keeping import keeping
 from queueconnector_core.structure import read_json
-from queueconnector_core.web.options import LOOPBACK, WebOptions
 
 __all__ = ("replay", "replayed")
 
@@ -33,12 +33,13 @@ def replay(
     speed: str = "1",
     interval_s: Annotated[float, Parameter(validator=Number(gt=0))] = 2.0,
     report: Path | None = None,
-    web_port: Annotated[int | None, Parameter(validator=Number(gte=0, lt=65536))] = None,
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"))] = None,
+    stage: str = "sink[0]",
 ) -> int:
     """Feed a recording to an exchange of a configuration, in the place of its sources.
 
-    Pipes and sinks are the real ones: what they write is written. Values, times, qualities, keys and
-    headers are those that were recorded. Nothing else of the configuration runs.
+    Pipes and sinks are the real ones: what they write is written. Values, times, qualities, keys
+    and headers are those that were recorded. Nothing else of the configuration runs.
 
     Exit codes: as `run`: 0 when all was given, 1 when the group failed, 2 when the recording or the
     configuration cannot be used, 130 after Ctrl-C, 143 after SIGTERM.
@@ -57,8 +58,10 @@ def replay(
         Seconds between two lines of progress when the output is not a terminal.
     report
         A file that tells programs the counters, the health and the gaps, as that of `run`.
-    web_port
-        Serve the status page and all that belongs to it, on loopback, as `run` does.
+    output
+        Record this run as well, to compare it with another; the file must not be there yet.
+    stage
+        Where to record: source[0], pipe[1], sink[0].
     """
 
     def command() -> int:
@@ -68,8 +71,12 @@ def replay(
         except (OSError, RecordingError) as error:
             raise ConfigError.at("", f"cannot replay {recording}: {error}") from None
         document = replayed(read_json(read_text(config)), exchange, str(recording), times)
-        web = None if web_port is None else WebOptions(web_port, LOOPBACK)
-        return asyncio.run(Run(interval_s, web, report).execute(json.dumps(document), ()))
+        run = Run(interval_s, None, report)
+        if output is None:
+            return asyncio.run(run.execute(json.dumps(document), ()))
+        with RecordingWriter(output) as writer:
+            run.besides = lambda connector: keeping(connector.exchanges[0], stage, writer)
+            return asyncio.run(run.execute(json.dumps(document), ()))
 
     return told(command)
 

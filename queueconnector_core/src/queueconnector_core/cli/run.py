@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -94,6 +95,10 @@ def _read(config: str) -> str:
     return sys.stdin.read() if config == "-" else Path(config).read_text("utf-8")
 
 
+def _nothing(_connector: Connector) -> AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext()
+
+
 class Run:
     """One run: from a configuration to an exit code."""
 
@@ -102,6 +107,8 @@ class Run:
         self._connector = Connector(self._registry)
         self._progress = Progress(self._connector, interval_s)
         self._watch = Watch(self._connector, web, report)
+        self.besides: Callable[[Connector], AbstractAsyncContextManager[None]] = _nothing
+        """What is done from before the start to after the end."""
         self._signals: list[signal.Signals] = []
         self._commands: set[asyncio.Task[None]] = set()
 
@@ -118,7 +125,7 @@ class Run:
             return 0
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
-        async with self._watch:
+        async with self._watch, self.besides(self._connector):
             if self._connector.groups:
                 await self._connector.start()
             with self._progress:

@@ -1,7 +1,7 @@
 """The file of a recording: an Apache Avro object container, version 1.
 
-Each record is a block of its own, so that a recording that was cut off lacks one record at most, and
-equal records make equal files. Readers go by the schema in the file: members may be added later.
+Each record is a block of its own, so that a recording that was cut off lacks one record at most,
+and equal records make equal files. Readers go by the schema in the file: members may be added.
 """
 
 from __future__ import annotations

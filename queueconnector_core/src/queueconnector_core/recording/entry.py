@@ -10,7 +10,7 @@ from queueconnector_core.codecs.packed import pack, unpack
 from queueconnector_core.errors import RecordError
 from queueconnector_core.record import Metadata, Quality, Record, TimestampOrigin, Value
 
-__all__ = ("Entry", "Header", "entry_line", "read_line")
+__all__ = ("Entry", "Header", "read_line")
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -45,6 +45,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         """Raises `RecordError` for a value that has no exact form."""
         value, known = record.value, record.metadata
         label, octets = value if isinstance(value, tuple) else (None, pack(value))
+        texts = (known.position, known.source, known.event, *dict(known.headers))
+        _check_text(label, *texts)
         return cls(
             value=octets,
             label=label,
@@ -86,12 +88,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         return Record(value, self.metadata())
 
 
-def entry_line(entry: Entry) -> bytes:
-    """The entry as one line of JSON, octets in base64; raises `RecordError`."""
+def _check_text(*texts: str | None) -> None:
+    """Lone surrogates are no text to JSON and Avro."""
     try:
-        return msgspec.json.encode(entry) + b"\n"
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise RecordError(f"the record cannot be written as JSON: {error}") from None
+        "".join(filter(None, texts)).encode()
+    except UnicodeEncodeError as error:
+        raise RecordError(f"found text that UTF-8 cannot carry: {error}") from None
 
 
 _read = msgspec.json.Decoder(Entry).decode

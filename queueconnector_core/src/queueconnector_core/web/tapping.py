@@ -11,9 +11,9 @@ import msgspec
 from aiohttp import web
 
 from queueconnector_core.connector import Connector
-from queueconnector_core.errors import ConfigError, RecordError
+from queueconnector_core.errors import ConfigError
 from queueconnector_core.record import Record
-from queueconnector_core.recording.entry import Entry, entry_line
+from queueconnector_core.recording.keeping import MAKER_KEPT, EntryMaker
 from queueconnector_core.tap import MAX_KEPT, View
 from queueconnector_core.web.control import find_exchange
 from queueconnector_core.web.guard import HEADERS
@@ -28,7 +28,6 @@ SHARE: Final = 0.005
 """Of the time of the event loop, one view takes so much for making JSON."""
 EXACT_SHARE: Final = 0.2
 """The same of a view that leaves out as little as it can."""
-EXACT_KEPT: Final = 65_536
 AT_A_TIME: Final = 64
 """So many records at most are made JSON before the event loop turns."""
 BEAT_S: Final = 1.0
@@ -135,22 +134,17 @@ class _Shown:
 class _Exact:
     """Lines for a recording: every value whole; each tells how many are missing before it."""
 
-    kept = EXACT_KEPT
+    kept = MAKER_KEPT
     share = EXACT_SHARE
 
     def __init__(self) -> None:
-        self._told = 0
-        self._unfit = 0
+        self._maker = EntryMaker()
 
     def made(self, records: Sequence[Record], skipped: int) -> Iterator[bytes]:
         for record in records:
-            missing = skipped + self._unfit
-            try:
-                yield entry_line(Entry.of(record, missing - self._told))
-            except RecordError:
-                self._unfit += 1
-            else:
-                self._told = missing
+            entry = self._maker.entry(record, skipped)
+            if entry is not None:
+                yield msgspec.json.encode(entry) + b"\n"
 
 
 def _lines(exact: str | None, max_items: str | None, select: str | None) -> _Lines:
