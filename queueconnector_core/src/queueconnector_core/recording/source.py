@@ -49,7 +49,7 @@ class ReplaySource:
         self._path = Path(descriptor.path)
         self._speed = descriptor.speed
         self._convert = converter(context.spec)
-        self._recording: Recording | None = None
+        self._opening: asyncio.Future[Recording] | None = None
         self._stopped = asyncio.Event()
 
     async def start(self) -> None:
@@ -57,10 +57,12 @@ class ReplaySource:
 
         Raises `RetryableError` while it cannot be opened, `FatalError` when it is no recording.
         """
-        await asyncio.to_thread(self._close)
+        await self._close()
         self._stopped.clear()
+        # A start that is cancelled leaves a thread that opens: `stop` closes what it opened.
+        self._opening = asyncio.ensure_future(asyncio.to_thread(Recording, self._path))
         try:
-            self._recording = await asyncio.to_thread(Recording, self._path)
+            await asyncio.shield(self._opening)
         except OSError as error:
             raise RetryableError(f"cannot open {self._path}: {error.strerror}") from error
         except (RecordingError, ConfigError) as error:
@@ -68,8 +70,10 @@ class ReplaySource:
 
     async def read(self) -> AsyncIterator[Batch]:
         """Batches of records that are due; a file that is cut off ends in a failure."""
-        recording, pace = self._recording, _Pace(self._speed)
-        while recording is not None and not self._stopped.is_set():
+        if self._opening is None:
+            return
+        recording, pace = self._opening.result(), _Pace(self._speed)
+        while not self._stopped.is_set():
             try:
                 entries = await asyncio.to_thread(recording.take, MOST, MOST_OCTETS)
             except RecordError as error:
@@ -85,12 +89,14 @@ class ReplaySource:
     async def stop(self) -> None:
         """End `read` and close the file. Idempotent, safe before `start`."""
         self._stopped.set()
-        await asyncio.to_thread(self._close)
+        await self._close()
 
-    def _close(self) -> None:
-        recording, self._recording = self._recording, None
-        if recording is not None:
-            recording.close()
+    async def _close(self) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            await asyncio.wait((opening,))
+            if opening.exception() is None:
+                await asyncio.to_thread(opening.result().close)
 
     async def _stopped_before(self, due_s: float) -> bool:
         """Wait until a moment of the loop's clock; whether `stop` came first."""
