@@ -42,7 +42,7 @@ def test_a_replay_takes_as_long_as_the_run_or_so_many_times_less(tmp_path: Path)
     records = [Record(n, Metadata(stamp)) for n, stamp in enumerate(stamps)]
     path = written(tmp_path / "four.avro", records)
 
-    assert 0.4 <= took_s(1, path)
+    assert took_s(1, path) >= 0.4
     assert 0.2 <= took_s(2, path) < 0.4
     assert took_s(None, path) < 0.2
 
