@@ -18,7 +18,7 @@ from queueconnector_core.pipes.buffer_with_time import (
     BufferWithTimePipe,
     BufferWithTimePipeDescriptor,
 )
-from queueconnector_core.record import Acknowledgement, Batch, Metadata
+from queueconnector_core.record import Acknowledgement, Batch, Metadata, Quality
 from queueconnector_core.registry import Registry
 
 FLOAT = DataSpec.of("float64")
@@ -100,6 +100,38 @@ async def test_objects_are_gathered_in_a_list() -> None:
     values = [{"a": 1}, [2], None]
 
     assert await windows(pipe(DataSpec.of("object"), timespan=LONG_S), Batch(values)) == [values]
+
+
+@pytest.mark.parametrize(
+    ("spec", "good"),
+    [
+        (DataSpec.of("int32"), [1, 2]),
+        (DataSpec.of("bool"), [True, False]),
+        (DataSpec.of("str"), ["a", "b"]),
+        (DataSpec.of("float64", [2]), [np.zeros(2), np.ones(2)]),
+    ],
+    ids=str,
+)
+async def test_an_invalid_value_that_an_array_cannot_hold_is_in_none(
+    spec: DataSpec, good: list[Any]
+) -> None:
+    qualities = [Quality.VALID, Quality.INVALID, Quality.VALID]
+    metadata = [Metadata(quality=quality) for quality in qualities]
+    batch = Batch([good[0], None, good[1]], metadata)
+    alone = Batch([None], metadata[1:2])
+
+    (out, rest) = [b async for b in pipe(spec).process(stream(batch, alone))]
+
+    (value,) = out.values
+    np.testing.assert_array_equal(value, np.array(good, spec.dtype))
+    assert (out.filtered, out.source_records) == (1, 3)
+    assert (len(rest), rest.filtered) == (0, 1)
+
+
+async def test_an_invalid_float_is_not_a_number() -> None:
+    batch = Batch([1.0, None], [Metadata(), Metadata(quality=Quality.INVALID)])
+
+    np.testing.assert_array_equal(await windows(pipe(), batch), [[1.0, np.nan]])
 
 
 async def test_a_timespan_of_zero_passes_each_batch_at_once() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import attrs
 from msgspec import Meta
 
-from queueconnector_core.columns import array_of
+from queueconnector_core.columns import array_of, valid_places
 from queueconnector_core.component import BuildContext
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.descriptors import PipeDescriptor
@@ -26,7 +26,8 @@ class BufferWithTimePipeDescriptor(PipeDescriptor):
 
     The array has one dimension more, in front, of any size. A window opens with its first record
     and closes after `timespan`, when it is full, or when the exchange stops; none is empty. Objects
-    are gathered in a list.
+    are gathered in a list. An invalid value is NaN among floating-point numbers, null in a list; an
+    array of anything else has no place for it, so that it counts as filtered.
     """
 
     timespan: Annotated[
@@ -62,6 +63,7 @@ class BufferWithTimePipe:
         self._timespan_s = self.longest_hold_s = descriptor.timespan
         self._max_records = descriptor.max_records
         self._gather = _gatherer(context.spec)
+        self._holds_invalid = _holds_invalid(context.spec)
 
     async def process(self, batches: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
         """One batch of one value per window; failures pass at once."""
@@ -75,6 +77,8 @@ class BufferWithTimePipe:
                 batch = await upcoming.within(waits)
                 if batch is END:
                     break
+                if batch is not None and not self._holds_invalid:
+                    batch = _without_invalid(batch)
                 if batch is not None and not batch.values:
                     yield batch
                 elif batch is not None:
@@ -119,6 +123,16 @@ class _Window:
         """Everything that is in it; it is empty afterwards."""
         taken, self.batches = self.batches, []
         return taken
+
+
+def _holds_invalid(spec: DataSpec) -> bool:
+    """Whether what is gathered has a place for no value: null in a list, NaN among numbers."""
+    return spec.is_object or (spec.is_scalar and spec.dtype.kind in "fc")
+
+
+def _without_invalid(batch: Batch) -> Batch:
+    there = valid_places(batch)
+    return batch if there is None else batch.keeping(there)
 
 
 def _gatherer(spec: DataSpec) -> Callable[[list[Value]], Value]:
