@@ -44,7 +44,8 @@ def test_any_program_with_avro_and_msgpack_numpy_reads_it(tmp_path: Path) -> Non
     path = written(tmp_path / "out.avro", [Record(array, KNOWN), Record(("json", b"{}"))])
 
     with path.open("rb") as file:
-        first, second = fastavro.reader(file)
+        rows: list[Any] = list(fastavro.reader(file))
+    first, second = rows
 
     assert np.array_equal(msgpack_numpy.unpackb(first["value"]), array)
     assert (first["time_ns"], first["key"], first["quality"]) == (7 * SECOND_NS, b"k", "VALID")

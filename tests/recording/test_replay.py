@@ -80,7 +80,13 @@ async def test_a_host_is_recorded_over_http_and_the_replay_is_the_same(tmp_path:
     server = await serve(connector, WebOptions(0))
     exchange = replaying(first, dtype="object")
     await connector.configure(json.dumps({"exchanges": [exchange]}))
-    words = ["record", server.address, "default[0]", "-o", tmp_path / "second.avro"]
+    words: list[str | Path] = [
+        "record",
+        server.address,
+        "default[0]",
+        "-o",
+        tmp_path / "second.avro",
+    ]
     recording = asyncio.create_task(asyncio.to_thread(command, *words, "--limit", "300"))
     async with asyncio.timeout(10):
         while not connector.exchanges[0].taps.are_watched:
@@ -100,7 +106,7 @@ async def test_a_recording_ends_after_its_time(tmp_path: Path) -> None:
     await connector.configure(
         json.dumps({"exchanges": [replaying(written(tmp_path / "none.avro", []))]})
     )
-    words = ["record", server.address, "default[0]", "-o", tmp_path / "out.avro"]
+    words: list[str | Path] = ["record", server.address, "default[0]", "-o", tmp_path / "out.avro"]
     done = asyncio.to_thread(command, *words, "--duration-s", "0.1")
 
     assert await asyncio.wait_for(done, 10) == 0
@@ -120,7 +126,7 @@ def test_the_command_replays_and_records_again(
         "sink": {"type": "FileSink", "path": str(tmp_path / "lines")},
     }
     config.write_text(json.dumps({"exchanges": {"a": [{**exchange, "dtype": "str"}, exchange]}}))
-    words = ["replay", first, config, "--exchange", "a[1]", "--speed", "max"]
+    words: list[str | Path] = ["replay", first, config, "--exchange", "a[1]", "--speed", "max"]
 
     assert command(*words, "-o", tmp_path / "second.avro") == 0
 
