@@ -11,6 +11,7 @@ from tests.conformance import (
     test_core,
     test_core_pipes,
     test_core_sinks,
+    test_core_sources,
     test_kafka,
     test_memory,
     test_sdp,
@@ -18,7 +19,7 @@ from tests.conformance import (
 )
 
 MODULES = (
-    *(test_core, test_core_pipes, test_core_sinks),
+    *(test_core, test_core_pipes, test_core_sinks, test_core_sources),
     *(test_kafka, test_memory, test_sdp, test_tango),
 )
 PACKAGES = {f"queueconnector_{name}" for name in ("core", "kafka", "memory", "sdp", "tango")}

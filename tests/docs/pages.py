@@ -42,6 +42,7 @@ FOLLOWED: Final[Mapping[str, tuple[str, ...]]] = {
     "docs/how-to/first-configuration.md": ("kafka_broker",),
     "docs/how-to/migrate-from-ska.md": ("tango_database",),
     "docs/how-to/operate.md": (),
+    "docs/how-to/record-and-replay.md": (),
     "docs/tutorial/first-stream.md": (),
 }
 """Pages that a reader follows from the first block to the last, and the services for that."""

@@ -20,7 +20,10 @@ PORTS = (45678, 45679)
 
 @pytest.mark.parametrize("page", FOLLOWED)
 def test_a_reader_gets_through(page: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    places = {f"{HOST}:{port}": f"{HOST}:{free_port()}" for port in PORTS}
+    places: dict[str, str] = {}
+    for port in PORTS:
+        own = free_port()
+        places |= {f"{HOST}:{port}": f"{HOST}:{own}", f"-port {port}": f"-port {own}"}
     for service in map(request.getfixturevalue, FOLLOWED[page]):
         if isinstance(service, KafkaBroker):
             places["localhost:9092"] = service.bootstrap

@@ -37,9 +37,11 @@ class _Seen:
 class View:
     """The records of one stage of an exchange, for one who looks."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_KEPT) -> None:
         self.skipped = 0
         """How many records there was no room for."""
+        self._most = most
+        self._closed = False
         self._seen: list[_Seen] = []
         self._octets = 0
         self._news = asyncio.Event()
@@ -47,7 +49,7 @@ class View:
     def offer(self, batch: Batch) -> None:
         """Keep as many of the first values as there is room for; never waits."""
         for index, value in enumerate(batch.values):
-            if len(self._seen) >= MAX_KEPT or self._octets >= MAX_OCTETS:
+            if len(self._seen) >= self._most or self._octets >= MAX_OCTETS:
                 self.skipped += len(batch) - index
                 break
             self._octets += _octets(value)
@@ -55,10 +57,16 @@ class View:
         if self._seen:
             self._news.set()
 
+    def close(self) -> None:
+        """Make `take` return at once from now on, with nothing when nothing is left."""
+        self._closed = True
+        self._news.set()
+
     async def take(self) -> list[Record]:
-        """All records since the last call, at least one, in order."""
+        """All records since the last call, at least one unless it is closed, in order."""
         await self._news.wait()
-        self._news.clear()
+        if not self._closed:
+            self._news.clear()
         seen, self._seen, self._octets = self._seen, [], 0
         return [
             Record(one.value, NO_METADATA if one.metadata is None else one.metadata[one.index])
@@ -82,16 +90,17 @@ class Taps:
                 view.offer(batch)
 
     @contextmanager
-    def view(self, stage: str) -> Iterator[View]:
+    def view(self, stage: str, most: int = MAX_KEPT) -> Iterator[View]:
         """Look at a stage as long as the body runs; `sink[0]` is the only sink, too.
 
+        The view keeps `most` records for the one who looks.
         Raises `ConfigError` for a stage that the exchange does not have.
         """
         name = stage.removesuffix("[0]") if stage not in self.stages else stage
         if name not in self.stages:
             text = f"found {stage!r}; allowed: {', '.join(self.stages)}"
             raise ConfigError.at("stage", text)
-        entry = (name, View())
+        entry = (name, View(most))
         self._views.append(entry)
         self.are_watched = True
         try:

@@ -8,6 +8,7 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,7 @@ from queueconnector_core.states import State
 from queueconnector_core.structure import read_json, structure_as
 from queueconnector_core.web.options import LOOPBACK, WebOptions
 
-__all__ = ("run",)
+__all__ = ("Run", "run")
 
 EXIT_SIGNAL = 128
 """Added to the number of the signal that ended the run, as shells do."""
@@ -85,7 +86,7 @@ def run(
     web = None if web_port is None else WebOptions(web_port, web_host, web_token_file)
 
     def command() -> int:
-        return asyncio.run(_Run(interval_s, web, report).execute(text, followed))
+        return asyncio.run(Run(interval_s, web, report).execute(text, followed))
 
     return told(command)
 
@@ -94,7 +95,11 @@ def _read(config: str) -> str:
     return sys.stdin.read() if config == "-" else Path(config).read_text("utf-8")
 
 
-class _Run:
+def _nothing(_connector: Connector) -> AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext()
+
+
+class Run:
     """One run: from a configuration to an exit code."""
 
     def __init__(self, interval_s: float, web: WebOptions | None, report: Path | None) -> None:
@@ -102,10 +107,13 @@ class _Run:
         self._connector = Connector(self._registry)
         self._progress = Progress(self._connector, interval_s)
         self._watch = Watch(self._connector, web, report)
+        self.besides: Callable[[Connector], AbstractAsyncContextManager[None]] = _nothing
+        """What is done from before the start to after the end."""
         self._signals: list[signal.Signals] = []
         self._commands: set[asyncio.Task[None]] = set()
 
     async def execute(self, text: str, followed: Sequence[str]) -> int:
+        """Run a configuration, and what is followed, to the end; the exit code."""
         try:
             await self._connector.configure(text)
             for number, source in enumerate(followed):
@@ -117,7 +125,7 @@ class _Run:
             return 0
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._interrupt, number)
-        async with self._watch:
+        async with self._watch, self.besides(self._connector):
             if self._connector.groups:
                 await self._connector.start()
             with self._progress:

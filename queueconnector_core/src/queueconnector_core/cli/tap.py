@@ -59,9 +59,9 @@ def tap(
             exchange, stage=stage, select=select, limit=limit, max_items=max_items
         )
         skipped = 0
-        for line in lines:
+        for line in filter(None, lines):
             if as_json:
-                sys.stdout.write(line.decode())
+                print(line.decode())
             else:
                 record = json.loads(line)
                 if record["skipped"] > skipped:

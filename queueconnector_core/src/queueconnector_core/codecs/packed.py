@@ -16,7 +16,7 @@ from queueconnector_core.errors import RecordError
 from queueconnector_core.protocols import Decoder, Encoder
 from queueconnector_core.record import Value
 
-__all__ = ("MsgpackNumpyCodec",)
+__all__ = ("MsgpackNumpyCodec", "pack", "unpack")
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 _MALFORMED: Final = (
@@ -69,7 +69,7 @@ class MsgpackNumpyCodec:
             nonlocal head, read
             if head and data.startswith(head):
                 return read(data)
-            found = _unpack(data)
+            found = unpack(data)
             if arrays and type(found) is np.ndarray:
                 expected = _array_head(found)
                 if data.startswith(expected):
@@ -144,7 +144,16 @@ def _encode(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no MessagePack form")
 
 
-def _unpack(data: bytes) -> Any:
+def pack(value: Value) -> bytes:
+    """Any value with its own dtype and shape; raises `RecordError` for what has no such form."""
+    try:
+        return msgpack.packb(value, default=_encode)  # type: ignore[no-any-return]
+    except _MALFORMED as error:
+        raise RecordError(f"the value cannot be written as MessagePack: {error}") from None
+
+
+def unpack(data: bytes) -> Any:
+    """What `pack` or the codec has written, not yet converted; raises `RecordError`."""
     try:
         return msgpack.unpackb(data, object_hook=_decode, ext_hook=_refuse_extension, timestamp=2)
     except _MALFORMED as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, Protocol
 
 import msgspec
 from aiohttp import web
@@ -12,7 +13,8 @@ from aiohttp import web
 from queueconnector_core.connector import Connector
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.record import Record
-from queueconnector_core.tap import View
+from queueconnector_core.recording.keeping import MAKER_KEPT, EntryMaker
+from queueconnector_core.tap import MAX_KEPT, View
 from queueconnector_core.web.control import find_exchange
 from queueconnector_core.web.guard import HEADERS
 from queueconnector_core.web.shown import Look
@@ -24,6 +26,10 @@ PERIOD_S: Final = 0.2
 """Records are sent together so often at most."""
 SHARE: Final = 0.005
 """Of the time of the event loop, one view takes so much for making JSON."""
+EXACT_SHARE: Final = 0.2
+"""The same of a view that leaves out as little as it can."""
+AT_A_TIME: Final = 64
+"""So many records at most are made JSON before the event loop turns."""
 BEAT_S: Final = 1.0
 """Where nothing flows, an empty line is sent so often: a viewer who has gone is noticed."""
 WRITE_TIMEOUT_S: Final = 15.0
@@ -51,19 +57,18 @@ class Tapping:
         """JSON lines, until so many were sent, the exchange is gone or the viewer goes."""
         query = request.query
         limit = _number(query.get("limit"), "limit", 1_000_000_000)
-        max_items = _number(query.get("max_items"), "max_items", MAX_ITEMS) or Look().max_items
-        look = Look.of(max_items, query.get("select"))
+        lines = _lines(query.get("exact"), query.get("max_items"), query.get("select"))
         _, exchange = find_exchange(self._connector, request.match_info["name"])
         if self._viewers >= MAX_VIEWERS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_VIEWERS} look already; try again later")
-        with exchange.taps.view(query.get("stage", "sink[0]")) as view:
+        with exchange.taps.view(query.get("stage", "sink[0]"), lines.kept) as view:
             self._viewers += 1
             try:
                 response = web.StreamResponse(headers=HEADERS)
                 response.content_type = "application/jsonl"
                 await response.prepare(request)
                 await self._stream(
-                    response, view, look, limit, lambda: exchange in self._connector.exchanges
+                    response, view, lines, limit, lambda: exchange in self._connector.exchanges
                 )
             except (TimeoutError, ConnectionError):
                 if request.transport is not None:
@@ -76,26 +81,81 @@ class Tapping:
         self,
         response: web.StreamResponse,
         view: View,
-        look: Look,
+        lines: _Lines,
         limit: int | None,
-        is_there: object,
+        is_there: Callable[[], bool],
     ) -> None:
         sent = 0
-        while (limit is None or sent < limit) and not self._closing and is_there():  # type: ignore[operator]
+        while (limit is None or sent < limit) and not self._closing and is_there():
             records = await _next(view)
-            began_s = time.perf_counter()
-            lines = []
-            for record in records:
-                if limit is None or sent < limit:
-                    told = look.shown(record)
-                    if told is not None:
-                        lines.append(_line(told | {"skipped": view.skipped}))
-                        sent += 1
-            pause_s = max(PERIOD_S, (time.perf_counter() - began_s) / SHARE)
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
-                await response.write(b"".join(lines) if records else b"\n")
+            busy_s = 0.0
+            for begin in range(0, len(records) or 1, AT_A_TIME):
+                began_s = time.perf_counter()
+                made = lines.made(records[begin : begin + AT_A_TIME], view.skipped)
+                room = None if limit is None else limit - sent
+                told = list(made)[:room]
+                busy_s += time.perf_counter() - began_s
+                sent += len(told)
+                async with asyncio.timeout(WRITE_TIMEOUT_S):
+                    await response.write(b"".join(told) if records else b"\n")
+            pause_s = max(PERIOD_S, busy_s / lines.share)
             if limit is None or sent < limit:
                 await asyncio.sleep(min(pause_s, BEAT_S) if records else 0)
+
+
+class _Lines(Protocol):
+    """How a view makes lines of records."""
+
+    kept: int
+    """So many records are kept for it."""
+    share: float
+    """Of the time of the event loop."""
+
+    def made(self, records: Sequence[Record], skipped: int) -> Iterator[bytes]:
+        """A line for each record that is shown; `skipped` were left out so far."""
+
+
+class _Shown:
+    """Lines for people: what is large is made smaller."""
+
+    kept = MAX_KEPT
+    share = SHARE
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+
+    def made(self, records: Sequence[Record], skipped: int) -> Iterator[bytes]:
+        for record in records:
+            told = self._look.shown(record)
+            if told is not None:
+                yield msgspec.json.encode(told | {"skipped": skipped}) + b"\n"
+
+
+class _Exact:
+    """Lines for a recording: every value whole; each tells how many are missing before it."""
+
+    kept = MAKER_KEPT
+    share = EXACT_SHARE
+
+    def __init__(self) -> None:
+        self._maker = EntryMaker()
+
+    def made(self, records: Sequence[Record], skipped: int) -> Iterator[bytes]:
+        for record in records:
+            entry = self._maker.entry(record, skipped)
+            if entry is not None:
+                yield msgspec.json.encode(entry) + b"\n"
+
+
+def _lines(exact: str | None, max_items: str | None, select: str | None) -> _Lines:
+    if exact is None:
+        most = _number(max_items, "max_items", MAX_ITEMS) or Look().max_items
+        return _Shown(Look.of(most, select))
+    if exact != "1":
+        raise ConfigError.at("exact", f"found {exact!r}; allowed: 1")
+    if max_items is not None or select is not None:
+        raise ConfigError.at("exact", "goes with neither select nor max_items")
+    return _Exact()
 
 
 async def _next(view: View) -> list[Record]:
@@ -104,10 +164,6 @@ async def _next(view: View) -> list[Record]:
             return await view.take()
     except TimeoutError:
         return []
-
-
-def _line(document: object) -> bytes:
-    return msgspec.json.encode(document) + b"\n"
 
 
 def _number(text: str | None, name: str, most: int) -> int | None:
