@@ -52,7 +52,7 @@ model: $(READY) ## 200 random sequences on the real device against the table of 
 fuzz: $(READY) ## hostile messages and configurations, for ten minutes (ARGS="--minutes 1")
 	$(NOX) fuzz -- $(ARGS)
 
-slow: $(READY) ## the tests that take minutes: outages of brokers, slow sinks, a soak, a container, a browser
+slow: $(READY) ## the tests that take minutes: outages, soaks, wheels, the kit's proof, the site, a browser
 	$(NOX) slow -- $(ARGS)
 
 chaos: $(READY) ## kills, slow sinks and a soak, for two hours (ARGS="-k soak --soak-minutes 10")

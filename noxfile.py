@@ -145,7 +145,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Those of the tests that take minutes: outages of brokers, a soak, a container, a browser."""
+    """Those of the tests that take minutes: outages, soaks, wheels, the kit's proof, the site."""
     session.run(tool("python"), "-m", "devservices.provision")
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *SLOW, *session.posargs)
 
