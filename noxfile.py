@@ -26,10 +26,11 @@ RUNS_WHAT_IT_READS = "S102,S301,S302,S307,S506,S701"
 SLOW = (
     *(f"tests/chaos/test_{name}.py" for name in ("brokers", "liveness", "slow_sink", "soak")),
     *(f"tests/devservices/test_kafka_{name}.py" for name in ("cluster", "secure")),
-    "tests/conformance/test_broken.py",
+    *(f"tests/conformance/test_{name}.py" for name in ("broken", "kafka", "sdp", "tango")),
     "tests/device/test_soak.py",
     "tests/devservices/test_pytest_plugin.py",
     "tests/packaging",
+    "tests/system/test_broker_outage.py",
     *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site", "tutorial")),
     "tests/web/test_browser.py",
 )
@@ -91,7 +92,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests but the slow ones; no test waits for the download of a service.
 
-    Those that compare speeds run alone; of the others, which mostly wait, three run at a time.
+    Those that compare speeds run alone; of the others, which mostly wait, two run at a time.
     """
     session.run(tool("python"), "-m", "devservices.provision")
     if session.posargs:
@@ -99,7 +100,7 @@ def tests(session: nox.Session) -> None:
         return
     session.run(tool("pytest"), "tests/bench")
     elsewhere = [f"--ignore={path}" for path in ("tests/bench", *SLOW)]
-    session.run(tool("pytest"), *BESIDE, "--numprocesses=3", *elsewhere, "--durations=25")
+    session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *elsewhere, "--durations=25")
 
 
 @nox.session
