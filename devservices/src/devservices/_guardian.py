@@ -47,6 +47,7 @@ def end_groups(groups: Set[int], grace_s: float = GRACE_S) -> None:
     alive = set(groups)
     while alive and time.monotonic() < deadline:
         alive = {group for group in alive if group_exists(group)}
+        # Nothing tells that a group is empty whose members are no children of ours.
         time.sleep(0.02)
     for group in alive:
         signal_group(group, signal.SIGKILL)

@@ -37,6 +37,7 @@ def wait_until(condition: Callable[[], T], timeout_s: float, what: str) -> T:
     while not (result := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s:g} s in vain for {what}")
+        # Other programs and servers tell nobody: the condition is looked at again.
         time.sleep(POLL_S)
     return result
 

@@ -12,10 +12,10 @@ from weakref import WeakSet
 
 import attrs
 
-from queueconnector_core.buffer import Buffer, Episode, Overflow
+from queueconnector_core.buffer import Buffer, Overflow
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import FatalError, RecordError
-from queueconnector_core.gaps import GapReason, OpenGap
+from queueconnector_core.overflow_gap import OverflowGap
 from queueconnector_core.record import Batch, LazyMetadata, Value
 from queueconnector_tango._lookout import Polled
 from queueconnector_tango._proxy import (
@@ -95,7 +95,12 @@ class TangoSubscriptionSource:
         self._scribe = Scribe(name, read_value)
         self._repeats = Repeats()
         self._outage: str | None = None
-        self._overflow: tuple[OpenGap, Episode[Event | _Told]] | None = None
+        self._overflow: OverflowGap[Event | _Told] = OverflowGap(
+            self._gaps,
+            self._scribe.name,
+            f"{descriptor.overflow}: the exchange is slower than the device",
+            lambda item: _origin_of(item).reading.timestamp_ns,
+        )
         self._heard = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._buffer: Buffer[Event | _Told] | None = None
@@ -160,7 +165,7 @@ class TangoSubscriptionSource:
                 closed = buffer.closed
                 taken = buffer.take(BATCH)
                 batch = self._batch(taken.items, taken.dropped)
-                self._enter_overflow(taken.episode)
+                self._overflow.enter(taken.episode)
                 if batch.source_records:
                     yield batch
                 if buffer.has_failed and not len(buffer):
@@ -173,7 +178,7 @@ class TangoSubscriptionSource:
                 elif closed:
                     return
         finally:
-            self._end_overflow()
+            self._overflow.end()
 
     async def stop(self) -> None:
         """Unsubscribe; `read` ends after what has been received."""
@@ -230,27 +235,6 @@ class TangoSubscriptionSource:
             # Tango repeats it every 10 s.
             self._outage = outage.text
             logger.warning("%s: %s: no events: %s", self._exchange, self._scribe.name, outage.text)
-
-    def _enter_overflow(self, episode: Episode[Event | _Told] | None) -> None:
-        """One gap for each time in which the buffer was too small, not for each batch."""
-        if episode is not None:
-            if self._overflow is None:
-                began_ns = _origin_of(episode.first).reading.timestamp_ns
-                text = f"{self._descriptor.overflow}: the exchange is slower than the device"
-                reason = GapReason.BUFFER_OVERFLOW
-                gap = self._gaps.open(self._scribe.name, reason, began_ns, text)
-            else:
-                gap, _ = self._overflow
-            self._overflow = gap, episode
-            if episode.is_over:
-                self._end_overflow()
-
-    def _end_overflow(self) -> None:
-        if self._overflow is not None:
-            gap, episode = self._overflow
-            self._overflow = None
-            ended_ns = _origin_of(episode.last).reading.timestamp_ns
-            gap.close(ended_ns, episode.dropped, is_exact=True)
 
     def _batch(self, items: list[Event | _Told], dropped: int) -> Batch:
         values: list[Value] = []

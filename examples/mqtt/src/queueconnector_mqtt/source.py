@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Final
 
-from queueconnector_core.buffer import Episode, Overflow
+from queueconnector_core.buffer import Overflow
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError
 from queueconnector_core.gaps import GapReason, OpenGap
+from queueconnector_core.overflow_gap import OverflowGap
 from queueconnector_core.record import (
     Acknowledgement,
     Batch,
@@ -53,7 +54,12 @@ class MqttSource:
         self._connection: Connection | None = None
         self._inbox: Inbox | None = None
         self._outage: OpenGap | None = None
-        self._overflow: tuple[OpenGap, Episode[Received]] | None = None
+        self._overflow: OverflowGap[Received] = OverflowGap(
+            self._gaps,
+            self._options.where,
+            f"{self._options.overflow}: the exchange is slower than messages come",
+            lambda item: item.arrived_ns,
+        )
 
     async def start(self) -> None:
         """Connect and subscribe: what is published from now on will be read.
@@ -108,7 +114,7 @@ class MqttSource:
                 if ends and self._options.is_kept:
                     inbox.forget_unacknowledged()
                 taken = inbox.take(BATCH)
-                self._enter_overflow(taken.episode)
+                self._overflow.enter(taken.episode)
                 if taken.items or taken.dropped:
                     yield self._batch(connection, taken.items, taken.dropped)
                     if not self._options.is_kept:
@@ -119,7 +125,7 @@ class MqttSource:
                     self._begin_outage(connection)
                     raise connection.lost()
         finally:
-            self._end_overflow()
+            self._overflow.end()
 
     async def drain(self) -> None:
         """Take nothing more; `read` ends. What is delivered until `stop` is acknowledged."""
@@ -189,27 +195,6 @@ class MqttSource:
             outage.close(text=f"{outage.gap.text}; the broker had not kept the session")
         else:
             outage.close()
-
-    def _enter_overflow(self, episode: Episode[Received] | None) -> None:
-        """One gap for each time in which the buffer was too small, not for each batch."""
-        if episode is None:
-            return
-        if self._overflow is None:
-            began_ns = episode.first.arrived_ns
-            text = f"{self._options.overflow}: the exchange is slower than messages come"
-            reason = GapReason.BUFFER_OVERFLOW
-            gap = self._gaps.open(self._options.where, reason, began_ns, text)
-        else:
-            gap, _ = self._overflow
-        self._overflow = gap, episode
-        if episode.is_over:
-            self._end_overflow()
-
-    def _end_overflow(self) -> None:
-        if self._overflow is not None:
-            gap, episode = self._overflow
-            self._overflow = None
-            gap.close(episode.last.arrived_ns, episode.dropped, is_exact=True)
 
 
 def _acknowledge(connection: Connection, items: Sequence[Received]) -> None:

@@ -52,6 +52,7 @@ def _watch_live(
         while (view := _view(running, options, histories)).now < running.scans.end(options.scans):
             running.check()
             live.update(live_table(view), refresh=True)
+            # The pace of the picture.
             time.sleep(REFRESH_S)
 
 
@@ -61,6 +62,7 @@ def _watch_plainly(
     for scan in range(1, options.scans + 1):
         while tai_now() < running.scans.end(scan):
             running.check()
+            # A scan lasts for a time; meanwhile only failures are looked for.
             time.sleep(REFRESH_S)
         say(scan_line(_view(running, options, histories), scan))
 

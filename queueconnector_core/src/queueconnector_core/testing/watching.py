@@ -138,8 +138,7 @@ class LoopWatch:
 
     def _watch(self) -> None:
         seen, looks, began_s = self._beats, 0, self._computed_s()
-        while not self._ended.is_set():
-            time.sleep(TICK_S)
+        while not self._ended.wait(TICK_S):
             if self._beats != seen:
                 seen, looks, began_s = self._beats, 0, self._computed_s()
                 continue
