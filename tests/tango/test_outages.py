@@ -193,18 +193,18 @@ async def test_a_fresh_time_stamp_of_an_unchanged_value_is_no_record(
 
 
 async def test_history_of_the_server_fills_the_gap(tmp_path: Path, reading: Reading) -> None:
-    # The server keeps ten polls: 1.5 s, longer than the heartbeat that finds it restarted.
-    server = Ticking(tmp_path / "ticks", tick_s=0.0, POLLING_MS="150")
+    # The server keeps ten polls: a second, longer than the heartbeat that finds it restarted.
+    server = Ticking(tmp_path / "ticks", tick_s=0.0, POLLING_MS="100")
     server.start()
     try:
         async with reading(server.options(heartbeat_s=0.8), "int64") as reader:
             await reader.wait_for(lambda: bool(reader.values))
-            for number in range(1, 6):
+            for number in range(1, 11):
                 await asyncio.to_thread(server.kill)
                 await asyncio.to_thread(server.start)
                 for value in (2, 4, 6):
                     await asyncio.to_thread(server.proxy().Change, value)
-                    await asyncio.sleep(0.2)
+                    await asyncio.sleep(0.15)
                 await settled(reader, number)
                 assert reader.values[-3:] == [2, 4, 6]
                 kinds = {record.metadata.event for record in reader.records[-3:]}
