@@ -29,9 +29,12 @@ SLOW = (
     *(f"tests/conformance/test_{name}.py" for name in ("broken", "kafka", "sdp", "tango")),
     "tests/device/test_soak.py",
     "tests/devservices/test_pytest_plugin.py",
+    *(f"tests/kafka/test_{name}.py" for name in ("outage", "security")),
+    "tests/demo",
     "tests/packaging",
     "tests/system/test_broker_outage.py",
-    *(f"tests/docs/test_{name}.py" for name in ("container", "readers", "site", "tutorial")),
+    *(f"tests/docs/test_{name}.py" for name in ("command_line", "container", "kit")),
+    *(f"tests/docs/test_{name}.py" for name in ("readers", "site", "tutorial")),
     "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""

@@ -13,7 +13,7 @@ from aiokafka.client import AIOKafkaClient
 
 from queueconnector_kafka._access import access
 from queueconnector_kafka._client import KafkaRecord, common, translated
-from queueconnector_kafka._connecting import closed, reach
+from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka._topic_id import describe
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor, TopicOptions
 
@@ -41,7 +41,7 @@ async def topic_state(options: TopicOptions) -> TopicState:
     await reach(options, given)
     client = AIOKafkaClient(**common(options, given))
     try:
-        await client.bootstrap()
+        await undisturbed(client.bootstrap())
         found = await describe(client, options.topic)
     except Exception as error:  # noqa: BLE001 - translated
         raise translated(error, f"cannot ask about {options.where}") from None
@@ -62,7 +62,7 @@ async def _consumer(options: KafkaConsumerSourceDescriptor) -> AsyncIterator[Any
         isolation_level=options.isolation_level,
     )
     try:
-        await consumer.start()
+        await undisturbed(consumer.start())
         yield consumer
     finally:
         await closed(consumer.stop(), options.where, 1.0)
