@@ -380,7 +380,7 @@ async def test_a_named_member_is_back_before_the_others_notice(
 
 
 def exchange_process(kafka: Harness, group: str, source: str, sink: str) -> subprocess.Popen[bytes]:
-    ends = {"servers": kafka.broker.bootstrap}
+    ends = {"servers": kafka.broker.bootstrap, "client": kafka.client}
     options = {"group_id": group, "start": "earliest", **IN_GROUP}
     exchange = {
         "dtype": "int64",

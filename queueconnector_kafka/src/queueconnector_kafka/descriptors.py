@@ -92,6 +92,14 @@ class TopicOptions:
         SecurityOptions | None,
         Meta(description="TLS and login; null: neither, as at a listener PLAINTEXT."),
     ] = None
+    client: Annotated[
+        Literal["aiokafka", "confluent"],
+        Meta(
+            description="The library that talks to the brokers: aiokafka, or confluent "
+            "(librdkafka), which costs less CPU and needs queueconnector-kafka[confluent]. What is "
+            "delivered, repeated and told is the same."
+        ),
+    ] = "aiokafka"
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
