@@ -44,6 +44,9 @@ logger.addFilter(_as_information)
 def known(error: KafkaError) -> errors.KafkaError:
     """An error as aiokafka names it: brokers give the same numbers to every client."""
     code = error.code()
+    if code == KafkaError.INVALID_RECORD:
+        # So a broker calls a wrong time stamp, if it is asked in the newer way.
+        return errors.InvalidTimestampError(error.str())
     kind = errors.for_code(code) if code > 0 else _LOCAL.get(code, errors.KafkaConnectionError)
     return kind(error.str())
 

@@ -116,7 +116,9 @@ class _Sending:
         place = 0
         try:
             for value, key, time_ms, headers, report in columns:
-                produce(topic, value, key, partition, report, None, time_ms or 0, headers)
+                # librdkafka takes 0 for the time of writing: the epoch is one millisecond later.
+                stamp = 0 if time_ms is None else time_ms or 1
+                produce(topic, value, key, partition, report, None, stamp, headers)
                 place += 1
         except KafkaException as error:
             record_batch.failures |= dict.fromkeys(range(place, count), error.args[0])
@@ -241,5 +243,8 @@ def _settings(options: KafkaProducerSinkDescriptor, record_batch_bytes: int) -> 
 def _result(sent: _RecordBatch, doing: str) -> Exception | None:
     if sent.is_under_way:
         return RetryableError(f"{doing}: RequestTimedOutError")
-    error = next(iter(sent.failures.values()), None)
-    return None if error is None else translated(known(error), doing)
+    if not sent.failures:
+        return None
+    told = sent.failures.values()
+    reasons = (e for e in told if e.code() != KafkaError._INVALID_DIFFERENT_RECORD)  # noqa: SLF001
+    return translated(known(next(reasons, next(iter(told)))), doing)
