@@ -284,10 +284,10 @@ async def test_who_waits_for_a_slow_sink_stays_in_the_group_and_repeats_nothing(
     kafka: Harness, member: Callable[..., Any], rebalances: list[Sequence[int]]
 ) -> None:
     topic = kafka.topic(partitions=2)
-    slow = await member(topic, gate=Gate(is_open=False), session_timeout_s=0.6)
+    slow = await member(topic, gate=Gate(is_open=False), session_timeout_s=1.0)
     kafka.produce(topic, *numbers(0, 3000))
     await slow.gate.reached.wait()
-    await asyncio.sleep(1.5)  # longer than a member may be silent
+    await asyncio.sleep(2.2)  # longer than a member may be silent
     slow.gate.opened.set()
     await slow.gate.until(lambda values: len(values) == 3000)
     assert rebalances == [[0, 1]]

@@ -176,6 +176,7 @@ class Polling:
         return POLL_S
 
     def _resume(self) -> None:
+        # A partition that is taken away while it is paused would still be so when it is given back.
         if self._is_paused:
             self._is_paused = False
             self._consumer.resume(self._consumer.assignment())
@@ -247,10 +248,10 @@ class Polling:
         """Read on at the positions that were reached; forget what was fetched."""
         self._forget()
         self._gone.clear()
-        self._is_paused = False
         self._consumer.assign([TopicPartition(self._topic, *at) for at in self.reached.items()])
 
     def _forget(self) -> None:
+        self._resume()
         self._epoch += 1
         self._hauls.clear()
 
