@@ -93,9 +93,10 @@ class LibrdkafkaConsumer:
 
     async def start(self) -> None:
         await self.metadata.bootstrap()
-        loop, refresh = asyncio.get_running_loop(), self.metadata.force_metadata_update
+        options, loop = self._options, asyncio.get_running_loop()
+        in_group, refresh = options.group_id is not None, self.metadata.force_metadata_update
         self._polling = await asyncio.to_thread(
-            lambda: Polling(_settings(self._options), self._options.topic, loop, refresh)
+            lambda: Polling(_settings(options), options.topic, in_group, loop, refresh)
         )
 
     async def stop(self) -> None:

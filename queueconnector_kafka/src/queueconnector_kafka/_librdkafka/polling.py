@@ -55,11 +55,13 @@ class Polling:
         self,
         settings: Mapping[str, Any],
         topic: str,
+        in_group: bool,
         loop: asyncio.AbstractEventLoop,
         refresh: Callable[[], object],
     ) -> None:
         """It takes some time; `refresh` is called in the loop when metadata have become old."""
         self._topic = topic
+        self._in_group = in_group
         self._loop = loop
         self._refresh = refresh
         self._listener: RebalanceListener | None = None
@@ -222,12 +224,13 @@ class Polling:
             self._on_error(error)
 
     def _on_error(self, error: KafkaError) -> None:
-        code = error.code()
-        kind = errors.for_code(code) if code > 0 else errors.KafkaConnectionError
-        of_group = kind is errors.GroupAuthorizationFailedError
-        if error.fatal() or (not kind.retriable and not (of_group and self._listener is None)):
+        """Most errors librdkafka gets over by itself, and those that aiokafka does not know too."""
+        told = known(error)
+        if isinstance(told, errors.GroupAuthorizationFailedError) and not self._in_group:
+            return
+        if error.fatal() or not (told.retriable or isinstance(told, errors.UnknownError)):
             self._fail(error)
-        elif code > 0 and kind.invalid_metadata:
+        elif told.invalid_metadata:
             self._tell(self._refresh)
 
     def _fail(self, error: KafkaError) -> None:
