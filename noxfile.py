@@ -39,6 +39,9 @@ SLOW = (
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 
+OVER_BOTH_CLIENTS = ("tests/kafka", "tests/conformance/test_kafka.py")
+"""Tests that run once more over the other client of Kafka, in the slow step."""
+
 BESIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 """How tests run beside each other: those of one file in one process, which shares services."""
 
@@ -152,6 +155,9 @@ def slow(session: nox.Session) -> None:
     """Those of the tests that take minutes: outages, soaks, wheels, the kit's proof, the site."""
     session.run(tool("python"), "-m", "devservices.provision")
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *SLOW, *session.posargs)
+    if not session.posargs:
+        other = "--kafka-client=confluent"
+        session.run(tool("pytest"), *BESIDE, "--numprocesses=2", other, *OVER_BOTH_CLIENTS)
 
 
 @nox.session

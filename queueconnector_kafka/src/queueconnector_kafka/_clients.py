@@ -1,4 +1,4 @@
-"""What the source and the sink need of a client of Kafka, and which client that is.
+"""What the source and the sink need of a client of Kafka.
 
 Records are moved by one of two libraries, as the option `client` says. All else is common: what is
 read and written, in which order, what is repeated and what is told, and so are the errors, which a
@@ -8,16 +8,7 @@ client raises as aiokafka names them. The topic's metadata are asked for by aiok
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Protocol
-
-from queueconnector_core.errors import ConfigError
-from queueconnector_kafka._access import Access
-from queueconnector_kafka.descriptors import (
-    KafkaConsumerSourceDescriptor,
-    KafkaProducerSinkDescriptor,
-    TopicOptions,
-)
 
 if TYPE_CHECKING:
     from queueconnector_kafka._client import KafkaRecord, Metadata
@@ -30,9 +21,6 @@ __all__ = (
     "Producer",
     "RebalanceListener",
     "RecordBatch",
-    "check_installed",
-    "make_consumer",
-    "make_producer",
 )
 
 
@@ -162,38 +150,3 @@ class Producer(Protocol):
 
     async def stop(self) -> None:
         """Disconnect; what is still being sent has some seconds left."""
-
-
-def check_installed(options: TopicOptions) -> None:
-    """Raise `ConfigError` (paths from here) when what the options choose is not installed."""
-    if options.client == "confluent" and find_spec("confluent_kafka") is None:
-        text = "found 'confluent', which is not installed; "
-        raise ConfigError.at("client", text + "pip install 'queueconnector-kafka[confluent]'")
-    if isinstance(options, KafkaProducerSinkDescriptor) and options.client == "aiokafka":
-        from queueconnector_kafka._aiokafka.producer import check_compression
-
-        check_compression(options.compression)
-
-
-def make_consumer(options: KafkaConsumerSourceDescriptor, access: Access) -> ConsumerClient:
-    """A consumer of the library that the options choose; nothing imports the other one."""
-    if options.client == "confluent":
-        from queueconnector_kafka._librdkafka.consumer import LibrdkafkaConsumer
-
-        return LibrdkafkaConsumer(options, access)
-    from queueconnector_kafka._aiokafka.consumer import AiokafkaConsumer
-
-    return AiokafkaConsumer(options, access)
-
-
-def make_producer(
-    options: KafkaProducerSinkDescriptor, access: Access, record_batch_bytes: int
-) -> Producer:
-    """A producer of the library that the options choose; its record batches have that size."""
-    if options.client == "confluent":
-        from queueconnector_kafka._librdkafka.producer import LibrdkafkaProducer
-
-        return LibrdkafkaProducer(options, access, record_batch_bytes)
-    from queueconnector_kafka._aiokafka.producer import AiokafkaProducer
-
-    return AiokafkaProducer(options, access, record_batch_bytes)

@@ -14,8 +14,8 @@ from queueconnector_core.errors import RetryableError
 from queueconnector_core.gaps import GapLedger
 from queueconnector_core.record import Acknowledgement
 from queueconnector_kafka._access import Access
+from queueconnector_kafka._choosing import make_consumer
 from queueconnector_kafka._client import KafkaRecord, partitions_of, translated
-from queueconnector_kafka._clients import make_consumer
 from queueconnector_kafka._connecting import reach, undisturbed
 from queueconnector_kafka._continuity import Continuity, Interrupted
 from queueconnector_kafka._group import Membership

@@ -13,8 +13,9 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
 from queueconnector_kafka._access import access
+from queueconnector_kafka._choosing import check_compression, make_producer
 from queueconnector_kafka._client import MessageTooLargeError, TimestampRefusedError
-from queueconnector_kafka._clients import Producer, RecordBatch, check_installed, make_producer
+from queueconnector_kafka._clients import Producer, RecordBatch
 from queueconnector_kafka._compose import Composer, Messages
 from queueconnector_kafka._lanes import lane_of
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
@@ -61,7 +62,7 @@ class KafkaProducerSink:
         self._lane = 0
         self._unfinished: _Delivery | None = None
         self._writing = asyncio.Lock()
-        check_installed(descriptor)
+        check_compression(descriptor)
         if descriptor.lacks_port:
             logger.warning("%s: port assumed for %s", context.name, descriptor.where)
 

@@ -12,7 +12,7 @@ from queueconnector_core.errors import RecordError, RetryableError
 from queueconnector_core.record import Acknowledgement, Batch, LazyMetadata, Metadata, Value
 from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
-from queueconnector_kafka._clients import MAX_FETCH_RECORDS, check_installed
+from queueconnector_kafka._clients import MAX_FETCH_RECORDS
 from queueconnector_kafka._consumer import Consumer
 from queueconnector_kafka._continuity import Interrupted
 from queueconnector_kafka._positions import Fetched
@@ -45,7 +45,6 @@ class KafkaConsumerSource:
         self._gaps = context.gaps
         self._remaining: list[tuple[Consumer, Fetched]] = []
         self._interrupted: Interrupted | None = None
-        check_installed(descriptor)
         if descriptor.lacks_port:
             logger.warning("%s: port assumed for %s", context.name, descriptor.where)
 

@@ -19,7 +19,7 @@ from queueconnector_kafka._compose import Messages
 from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
-__all__ = ("AiokafkaProducer", "check_compression")
+__all__ = ("AiokafkaProducer", "check_codec")
 
 LAST_CONFIRMATIONS_S: Final = 5.0
 """What is being sent when the producer is to stop has so long to be confirmed."""
@@ -34,12 +34,11 @@ _BROKEN: Final = (
 """The brokers and this producer do not agree any more on what was sent: only a new one helps."""
 
 
-def check_compression(name: str | None) -> None:
-    """Raise `ConfigError` (path `compression`) when the library of a codec is not installed."""
-    if name is not None and not getattr(codec, f"has_{name}")():
+def check_codec(name: str) -> None:
+    """Raise `ConfigError` (empty path) when the library of a codec is not installed."""
+    if not getattr(codec, f"has_{name}")():
         text = f"found {name!r}, whose library is not installed; "
-        text += "pip install 'queueconnector-kafka[compression]'"
-        raise ConfigError.at("compression", text)
+        raise ConfigError.at("", text + "pip install 'queueconnector-kafka[compression]'")
 
 
 def _from(first: int, column: Sequence[Any] | None, default: Any) -> Iterable[Any]:
