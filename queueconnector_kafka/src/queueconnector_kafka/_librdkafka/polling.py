@@ -213,13 +213,13 @@ class Polling:
 
     def _hear(self, message: Message, ends: dict[int, int]) -> None:
         """What librdkafka has to tell stands among the records."""
-        error, partition, offset = message.error(), message.partition(), message.offset()
-        if error is None or partition is None or offset is None:
+        error = message.error()
+        if error is None:
             return
-        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-            ends[partition] = offset
-        elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
-            self._gone[partition] = offset
+        of_offset = {KafkaError._PARTITION_EOF: ends, KafkaError._AUTO_OFFSET_RESET: self._gone}  # noqa: SLF001
+        partition, offset = message.partition(), message.offset()
+        if error.code() in of_offset and partition is not None and offset is not None:
+            of_offset[error.code()][partition] = offset
         else:
             self._on_error(error)
 
