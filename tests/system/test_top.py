@@ -89,8 +89,8 @@ def test_without_a_token_a_command_is_refused(host: str) -> None:
 def status(*names: str, **values: object) -> dict[str, object]:
     row = {
         **dict.fromkeys(("received_hz", "delivered_hz", "in_flight", "gaps", "dropped"), 0),
-        **dict.fromkeys(("dead_lettered", "waiting_s"), 0), "latency_s": None, "state": "ON",
-        "paused": False, "unhealthy": None, "last_failure": None,
+        **dict.fromkeys(("dead_lettered", "waiting_s"), 0), "latency_s": None, "lag": None,
+        "state": "ON", "paused": False, "unhealthy": None, "last_failure": None,
     }  # fmt: skip
     rows = [row | {"name": name} | values for name in names]
     return {"name": "host", "state": "ON", "exchanges": rows}
@@ -127,6 +127,6 @@ def test_a_column_sorts_the_largest_first() -> None:
     view = TopView()
     few, many = status("few", gaps=1), status("many", gaps=5)
     view.update(few | {"exchanges": [*few["exchanges"], *many["exchanges"]]})  # type: ignore[misc]
-    for _ in range(5):
+    for _ in range(6):
         view.press("s")
     assert view.press("p") == ("many", "pause")

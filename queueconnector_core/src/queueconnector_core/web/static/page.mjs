@@ -143,7 +143,7 @@ function showRows() {
     known.button.setAttribute("aria-pressed", String(one.name === selected));
     known.pill.className = `pill ${health(one)}`;
     known.pill.textContent = word(one);
-    known.numbers.textContent = `${rounded(one.delivered_hz)}/s · ${seconds(one.latency_s)} · ${one.gaps} gaps`;
+    known.numbers.textContent = `${rounded(one.delivered_hz)}/s · ${seconds(one.latency_s)} · ${one.lag ? `${one.lag.toLocaleString("en")} behind · ` : ""}${one.gaps} gaps`;
     known.why.textContent = one.unhealthy ?? "";
     known.why.hidden = !one.unhealthy;
   });
@@ -260,7 +260,7 @@ function showDetail() {
   }
   const told = {
     received: one.received, delivered: one.delivered, dropped: one.dropped,
-    "dead letters": one.dead_lettered, "in flight": one.in_flight, gaps: one.gaps,
+    "dead letters": one.dead_lettered, "in flight": one.in_flight, "waiting at the far end": one.lag ?? "not known", gaps: one.gaps,
     "records lost in them": one.records_lost,
   };
   const lines = Object.entries(told).map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "n" }, value.toLocaleString("en"))));
