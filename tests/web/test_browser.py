@@ -16,6 +16,7 @@ import pytest
 
 from devservices.chromium import Chromium
 from devservices.kafka import KafkaBroker
+from tests.web.plots import is_drawn
 
 COMMAND = str(Path(sys.executable).parent / "queueconnector")
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - for tests
@@ -178,26 +179,6 @@ def test_the_points_of_a_plot_are_read_with_the_arrow_keys(page: World) -> None:
     at, value = page.browser.wait_for(f"const told = {told}; return told[0] === '1' && told")
     assert at == "1"
     float(value)
-
-
-def is_drawn(plot: str) -> str:
-    """A script that tells whether a plot's canvas has pixels in the colour of the line."""
-    return f"""
-        const plot = document.querySelector({plot!r});
-        const canvas = plot?.querySelector("canvas");
-        if (!canvas || !plot.uplot.data[0].length) return false;
-        const colour = getComputedStyle(document.documentElement).getPropertyValue("--blue");
-        const wanted = colour.match(/[0-9a-f]{{2}}/gi).map((part) => parseInt(part, 16));
-        const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
-        copy.drawImage(canvas, 0, 0);
-        const {{data}} = copy.getImageData(0, 0, canvas.width, canvas.height);
-        let found = 0;
-        for (let i = 0; i < data.length; i += 4) {{
-          const isNear = (part, at) => Math.abs(data[i + at] - part) < 12;
-          found += data[i + 3] > 200 && wanted.every(isNear);
-        }}
-        return found > 20;
-    """
 
 
 def test_an_image_is_drawn_pixel_by_pixel(page: World) -> None:

@@ -80,6 +80,8 @@ async def test_metrics_are_those_of_the_statistics_in_the_format_of_prometheus(
     assert found["queueconnector_healthy", "a", "a[0]"] == 1
     assert found["queueconnector_healthy", "gone", "gone[0]"] == 0
     assert found["queueconnector_waiting_seconds", "gone", "gone[0]"] > 0
+    assert told["lag"] is None
+    assert not [key for key in found if key[0] == "queueconnector_lag_records"], "nobody knows it"
     for family in families:
         assert family.documentation.endswith(".")
         assert family.type in {"counter", "gauge"}

@@ -19,6 +19,7 @@ from queueconnector_core.protocols import (
     DrainableSource,
     HoldingPipe,
     ImpairableSink,
+    LaggingSource,
     Pipe,
     ProvenSource,
     Sink,
@@ -93,6 +94,12 @@ class Exchange:
         """Seconds since the last sign of life of the source that is silent for the longest."""
         proven = (source for source in self._sources if isinstance(source, ProvenSource))
         return max((source.silent_s() for source in proven), default=0.0)
+
+    def lag(self) -> int | None:
+        """Records that wait at the far ends of those sources that know; None: no source knows."""
+        told = (source.lag() for source in self._sources if isinstance(source, LaggingSource))
+        known = [lag for lag in told if lag is not None]
+        return sum(known) if known else None
 
     def impaired(self) -> str | None:
         """What does not work of a sink that can be written all the same."""

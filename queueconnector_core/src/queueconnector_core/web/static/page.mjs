@@ -4,6 +4,7 @@ const byId = (id) => document.getElementById(id);
 const EVERY_MS = 2000;
 const SHOWN_ROWS = 300;
 const HEIGHT_PX = 150;
+const SHOWN_RECORDS = 64;
 
 let status = null;
 let selected = null;
@@ -85,6 +86,8 @@ function label(component) {
   const named = ["topic", "attribute_name", "path", "key", "device_name", "topics"];
   const found = named.filter((name) => typeof options[name] === "string").map((name) => options[name]);
   if (found.length) return found.slice(0, 2).join(" ");
+  const [first, second] = [].concat(options.attributes ?? []);
+  if (first?.attribute_name) return first.attribute_name + (second ? " …" : "");
   return Object.values(options).find((value) => typeof value === "string") ?? "";
 }
 
@@ -140,7 +143,7 @@ function showRows() {
     known.button.setAttribute("aria-pressed", String(one.name === selected));
     known.pill.className = `pill ${health(one)}`;
     known.pill.textContent = word(one);
-    known.numbers.textContent = `${rounded(one.delivered_hz)}/s · ${seconds(one.latency_s)} · ${one.gaps} gaps`;
+    known.numbers.textContent = `${rounded(one.delivered_hz)}/s · ${seconds(one.latency_s)} · ${one.lag ? `${one.lag.toLocaleString("en")} behind · ` : ""}${one.gaps} gaps`;
     known.why.textContent = one.unhealthy ?? "";
     known.why.hidden = !one.unhealthy;
   });
@@ -261,6 +264,7 @@ function select(name) {
   const stages = [...one.sources, ...one.pipes, ...one.sinks];
   byId("stage").replaceChildren(...stages.map((each) => element("option", { value: each.stage }, `${each.stage}: ${each.type}`)));
   byId("stage").value = one.sinks[0]?.stage ?? stages[0].stage;
+  byId("part").value = "";
   view();
   showDetail();
   refreshSlowly();
@@ -280,7 +284,7 @@ function showDetail() {
   }
   const told = {
     received: one.received, delivered: one.delivered, dropped: one.dropped,
-    "dead letters": one.dead_lettered, "in flight": one.in_flight, gaps: one.gaps,
+    "dead letters": one.dead_lettered, "in flight": one.in_flight, "waiting at the far end": one.lag ?? "not known", gaps: one.gaps,
     "records lost in them": one.records_lost,
   };
   const lines = Object.entries(told).map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "n" }, value.toLocaleString("en"))));
@@ -296,6 +300,7 @@ async function view() {
   byId("value").replaceChildren(element("p", { class: "quiet" }, "Nothing has passed since you look."));
   byId("value-about").textContent = "";
   const query = new URLSearchParams({ stage: byId("stage").value, max_items: "65536" });
+  if (byId("part").value.trim()) query.set("select", byId("part").value.trim());
   try {
     const answer = await fetch(`${pathOf(selected)}/tap?${query}`, { signal: mine.signal });
     if (!answer.ok) throw new Error((await answer.json()).error);
@@ -336,15 +341,44 @@ function showValue(records) {
     curve(place.querySelector(".plot") ?? canvasFor(place), value.map(Number), "Spectrum", last.step ?? 1);
   } else if (Array.isArray(value) && value.length && value.every((line) => Array.isArray(line) && line.length && line.every(isNumber))) {
     image(place, value.map((line) => line.map(Number)));
+  } else if (isFlat([].concat(value))) {
+    fields(place, value);
   } else {
     place.replaceChildren(element("pre", { tabindex: "0" }, typeof value === "string" ? value : JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 2)));
   }
-  const parts = [last.time ?? "no time stamp", last.quality, last.position ?? ""];
-  if (last.shape) parts.push(`${last.dtype} [${last.shape.join(", ")}]`);
+  const parts = [last.error ?? "", last.time ?? "no time stamp", last.quality, last.position ?? ""];
+  if (last.shape) parts.push(`${last.dtype.startsWith("[") ? "struct" : last.dtype} [${last.shape.join(", ")}]`);
   if (last.step) parts.push(`every ${last.step}th item along each axis`);
   if (last.key !== null) parts.push(`key ${last.key}`);
   if (last.skipped) parts.push(`${last.skipped} records not shown`);
   byId("value-about").textContent = parts.filter(Boolean).join(" · ");
+}
+
+// Whether values are objects, with at least one field, whose fields are all texts or numbers.
+const isFlat = (values) => values.length > 0 && values.every((one) =>
+  one !== null && typeof one === "object" && !Array.isArray(one) && Object.keys(one).length > 0 &&
+  Object.values(one).every((part) => part === null || typeof part !== "object"));
+
+// A line for each field of a structured value, a column for each of its rows. The name of a field
+// shows it alone: as a line where there are several rows.
+function fields(place, value) {
+  const records = [].concat(value).slice(0, SHOWN_RECORDS);
+  const lines = Object.keys(records[0]).map((name) => {
+    const button = element("button", { type: "button", class: "field", title: `Show ${name} alone` }, name);
+    button.addEventListener("click", () => {
+      byId("part").value = `${Array.isArray(value) ? "[]." : ""}${JSON.stringify(name)}`;
+      view();
+    });
+    const cells = records.map((one) => element("td", { class: isNumber(one[name]) ? "n" : "" }, String(one[name])));
+    return element("tr", {}, element("th", { scope: "row" }, button), ...cells);
+  });
+  const table = element("table", {}, element("tbody", {}, ...lines));
+  const left = Array.isArray(value) ? value.length - records.length : 0;
+  const focused = place.contains(document.activeElement) ? document.activeElement.textContent : null;
+  const { scrollLeft, scrollTop } = place.firstChild ?? {};
+  place.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Fields" }, table), left ? `and ${left} more` : "");
+  place.firstChild.scrollTo(scrollLeft ?? 0, scrollTop ?? 0);
+  [...place.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
 }
 
 function extremes(values) {
@@ -425,7 +459,7 @@ function showHost() {
 
 function showGaps(gaps) {
   byId("gap-count").textContent = gaps.length ? `the latest ${gaps.length}` : "nothing is known to be missing";
-  byId("gaps").hidden = !gaps.length;
+  byId("gaps").parentElement.hidden = !gaps.length;
   const lines = gaps.toReversed().slice(0, 200).map((gap) => {
     const records = gap.records === null ? "unknown" : gap.is_exact ? String(gap.records) : `about ${gap.records}`;
     const until = gap.to_ns === null ? "goes on" : clock(gap.to_ns);
@@ -476,6 +510,7 @@ async function forever(action, everyMs) {
 
 byId("filter").addEventListener("input", () => status && showRows());
 byId("stage").addEventListener("change", view);
+byId("part").addEventListener("change", view);
 byId("controls").addEventListener("click", (event) => {
   const asked = event.target.dataset.command;
   if (asked) command(selected, asked);
