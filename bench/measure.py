@@ -30,7 +30,7 @@ __all__ = (
 )
 
 Figure = str
-"""What is compared: a property of `Measurement`, such as `rate` and `cpu_us`, or a name in `more`."""
+"""What is compared: `rate`, `cpu_us`, `cpu_rate`, or a name in `Measurement.more`."""
 
 
 @attrs.frozen
@@ -221,9 +221,7 @@ class Comparison:
     def row(self) -> str:
         """The last case beside the base, on one line."""
         case = list(self.rounds[0])[-1]
-        figures = (
-            f"{self.median(self.base, 'wall_us'):>12,.2f}{self.median(case, 'wall_us'):>12,.2f}"
-        )
+        figures = "".join(f"{self.median(each, 'cpu_us'):>12,.2f}" for each in (self.base, case))
         goal = next((f"{goal.limit:>8.1f}" for goal in self.goals if goal.case == case), "")
         return f"{self.name:40}{figures}{self.ratio(case, 'cpu_rate'):>8.1f}{goal}"
 
