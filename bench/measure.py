@@ -66,13 +66,14 @@ class Measurement:
     @property
     def cpu_rate(self) -> float:
         """Records per second of CPU."""
-        return self.records / self.cpu_s
+        return self.records / self.cpu_s if self.cpu_s else math.inf
 
     def figure(self, name: Figure) -> float:
         """One of the figures by its name. Raises `KeyError`."""
-        own = {"rate": self.rate, "cpu_us": self.cpu_us, "cpu_rate": self.cpu_rate}
-        return own[name] if name in own else self.more[name]
+        return float(getattr(self, name)) if name in OWN else self.more[name]
 
+
+OWN: Final = frozenset({"rate", "cpu_us", "cpu_rate"})
 
 Kind = Literal["ratio", "difference", "absolute"]
 
