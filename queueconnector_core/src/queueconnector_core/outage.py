@@ -35,6 +35,14 @@ async def retrying(
     is asked after each failure. Raises `FatalError` when the far end of `component` is away for
     longer than that.
     """
+    if failed is None:
+        try:
+            await action()
+        except RetryableError as error:
+            failed = error
+        else:
+            statistics.recovered(component)
+            return
     outage = _Outage()
 
     def waiting(error: Exception) -> bool | float:

@@ -53,6 +53,11 @@ class KeptValues:
         self._entries: dict[str, dict[str, Any]] = {} if path is None else _read(path)
         self._failed = False
 
+    @property
+    def has_file(self) -> bool:
+        """Whether anything is kept."""
+        return self._path is not None
+
     def restored(self, claim: AttributeClaim) -> Snapshot | None:
         """What an attribute of this definition held; told once. None: nothing is known."""
         entry = self._entries.pop(claim.name.casefold(), None)
