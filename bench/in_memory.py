@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 
-from bench.measure import Comparison, Measurement, check_equal, compare
+from bench.measure import Comparison, Measurement, Options, check_equal, compare
 from queueconnector_core.component import Services
 from queueconnector_core.discovery import discover
 from queueconnector_core.group import Group
@@ -14,9 +14,14 @@ from queueconnector_core.plan import Surroundings, make_plan
 from queueconnector_core.structure import structure
 from queueconnector_memory import store
 
-__all__ = ("in_memory",)
+__all__ = ("benchmark", "in_memory")
 
 KEY = "bench"
+
+
+def benchmark(options: Options) -> list[Comparison]:
+    """The cases of the command line."""
+    return [in_memory(options.records, 1024, options.rounds)]
 
 
 def in_memory(records: int, size_bytes: int, rounds: int) -> Comparison:

@@ -18,13 +18,13 @@ from functools import partial
 import attrs
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from bench.measure import Comparison, Measurement, compare
+from bench.measure import Comparison, Measurement, Options, compare
 from devservices.kafka import KafkaBroker
 from queueconnector_core.connector import Connector
 from queueconnector_core.discovery import discover
 from queueconnector_core.states import State
 
-__all__ = ("kafka_copy",)
+__all__ = ("benchmark", "kafka_copy")
 
 TIMEOUT_S = 120
 BATCH_BYTES = 256 * 1024
@@ -45,6 +45,11 @@ class Job:
 
 Copy = Callable[[Job, Callable[[], None]], Awaitable[None]]
 """Does a job; calls back when it is ready to read."""
+
+
+def benchmark(options: Options) -> list[Comparison]:
+    """The cases of the command line."""
+    return [kafka_copy(options.records, 1024, options.rounds)]
 
 
 def kafka_copy(records: int, size_bytes: int, rounds: int) -> Comparison:
