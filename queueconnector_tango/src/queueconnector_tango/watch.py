@@ -92,8 +92,6 @@ class Watch:
         """The attribute, with its device."""
         return self.subscription.name
 
-    # In threads of Tango.
-
     def arrived(self, event: Any) -> bool:
         """An event with a value, or with quality INVALID; True: Tango has read it by itself."""
         if not self.key:
@@ -128,8 +126,6 @@ class Watch:
         if self._doubt is None:
             self.wake()
 
-    # In the event loop.
-
     @property
     def in_doubt(self) -> bool:
         """Whether events may be missing now."""
@@ -162,12 +158,7 @@ class Watch:
     @property
     def known(self) -> Reading | None:
         """The latest value that was delivered."""
-        latest = self._latest
-        return (
-            latest
-            if latest is None or isinstance(latest, Reading)
-            else read_value(latest.attr_value)
-        )
+        return None if self._latest is None else _known(self._latest)
 
     def is_silent(self, since: float) -> bool:
         """Whether no event came since, although all seemed well."""
@@ -239,10 +230,7 @@ class Watch:
         """See whether the first events came; those that are on their way are waited for."""
         if proof.first is not None:
             self._proof = None
-            if (
-                proof.news
-                and proof.news.timestamp_ns < read_value(proof.first.attr_value).timestamp_ns
-            ):
+            if proof.news and proof.news.timestamp_ns < _known(proof.first).timestamp_ns:
                 text = "the first events after the subscription did not come"
                 self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
         elif asked > proof.since + QUIET_S:
@@ -404,3 +392,7 @@ class Watch:
         self._compares = False
         logger.info("%s: %s changes without events", self._exchange, self.name)
         return True
+
+
+def _known(told: Any) -> Reading:
+    return told if isinstance(told, Reading) else read_value(told.attr_value)
