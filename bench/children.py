@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -67,16 +67,16 @@ def module(name: str) -> Sequence[str]:
     return [sys.executable, "-m", name]
 
 
-def device(name: str = "", device_class: str = "") -> TangoDeviceServer:
+def device(
+    name: str = "", device_class: str = "", environment: Mapping[str, str] | None = None
+) -> TangoDeviceServer:
     """A server with one device: a module of this package, or the connector."""
+    given = {**NO_LOSS, **(environment or {})}
     if name:
-        command = module(f"bench.{name}")
-        return TangoDeviceServer(
-            command, name, "bench", device_class, [f"test/{name}/1"], environment=NO_LOSS
-        )
-    server = "SDPQueueConnector"
-    command = module("queueconnector_tango.server")
-    return TangoDeviceServer(command, server, "bench", server, [CONNECTOR], environment=NO_LOSS)
+        command, trl = module(f"bench.{name}"), f"test/{name}/1"
+        return TangoDeviceServer(command, name, "bench", device_class, [trl], environment=given)
+    server, command = "SDPQueueConnector", module("queueconnector_tango.server")
+    return TangoDeviceServer(command, server, "bench", server, [CONNECTOR], environment=given)
 
 
 def cpu_of(process: int) -> float:

@@ -60,7 +60,7 @@ async def retrying(
             waiting, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
         ):
             with attempt:
-                if failed is not None and attempt.num == 1:
+                if attempt.num == 1:
                     raise failed
                 await action()
     statistics.recovered(component)

@@ -13,9 +13,8 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 import msgspec
 import numpy as np
 
@@ -34,8 +33,7 @@ MAX_BYTES: Final = 1 << 20
 _NPY: Final = 1
 
 
-@attrs.frozen
-class Snapshot:
+class Snapshot(NamedTuple):
     """What an attribute holds, in Tango's form, replaced as a whole so that no read is torn."""
 
     value: Any

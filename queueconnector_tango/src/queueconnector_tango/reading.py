@@ -11,7 +11,7 @@ import numpy as np
 from queueconnector_core.conversion import converter, zero
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
-from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
+from queueconnector_core.record import Metadata, Original, Quality, Stamp, TimestampOrigin, Value
 from queueconnector_tango._events import Form, Reading
 from queueconnector_tango.dtypes import StringEncoding, decode_text
 
@@ -49,6 +49,10 @@ class Provenance(NamedTuple):
             event=self.kind,
             sequence=self.number,
         )
+
+    def stamp(self) -> Stamp:
+        """Time and quality alone."""
+        return self.reading.timestamp_ns, self.reading.quality
 
 
 class Scribe:

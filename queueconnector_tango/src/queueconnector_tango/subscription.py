@@ -263,13 +263,15 @@ class TangoSubscriptionSource:
             if self._repeats.is_repeat(reading, polled=isinstance(item, _Told)):
                 continue
             try:
-                value, known = self._scribe.write(reading, form, kind)
+                value, provenance = self._scribe.write(reading, form, kind)
             except RecordError as error:
                 failures.append(error)
             else:
                 values.append(value)
-                metadata.append(known)
-        return Batch(values, LazyMetadata(metadata, Provenance.metadata), failures)
+                metadata.append(provenance)
+        return Batch(
+            values, LazyMetadata(metadata, Provenance.metadata, Provenance.stamp), failures
+        )
 
     def _form_and_kind(self, item: _Item, reading: Reading) -> tuple[Form, str]:
         if isinstance(item, _Told):
