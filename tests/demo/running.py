@@ -36,14 +36,14 @@ class Run:
         """What it has printed so far."""
         return self._log.read_text(encoding="utf-8")
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, timeout_s: float = TIMEOUT_S) -> None:
         """Wait until it prints this."""
 
         def said() -> bool:
             assert self._popen.poll() is None, f"ended before {text!r}:\n{self.output}"
             return text in self.output
 
-        wait_until(said, TIMEOUT_S, f"the demo to say {text!r}")
+        wait_until(said, timeout_s, f"the demo to say {text!r}")
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

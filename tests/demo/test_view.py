@@ -17,7 +17,7 @@ from tests.demo.running import Run
 from tests.screen import Screen
 from tests.web.plots import is_drawn
 
-pytestmark = pytest.mark.timeout(300)  # The first of them starts Kafka, Tango and a browser.
+pytestmark = pytest.mark.timeout(400)  # The first of them starts Kafka, Tango and a browser.
 
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - for tests
 DISHES = ("SKA001", "SKA002", "SKA003")
@@ -63,8 +63,8 @@ def world(chromium: Chromium, tmp_path_factory: pytest.TempPathFactory) -> Itera
         arguments += ["--kafka", broker.bootstrap, "--web-token-file", "token"]
         demo = Run(folder, *arguments)
         try:
-            demo.wait_for("scan   1")
-            found = re.search(r"its status page: (\S+)", demo.output)
+            demo.wait_for("scan   1", 240)
+            found = re.search(r"status page (\S+)", demo.output)
             assert found is not None, demo.output
             yield World(demo, broker, chromium, found[1], token_file)
         finally:

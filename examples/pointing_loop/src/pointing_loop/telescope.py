@@ -67,7 +67,7 @@ def telescope(options: Options, say: Say) -> Iterator[Telescope]:
         server = stack.enter_context(_connector_server(options))
         connector = server.proxy()
         _configure(connector, broker.address, dishes)
-        say(f"Queue Connector is configured and ON; its status page: {_page(server)}")
+        say(f"Queue Connector is ON: device {server.trl()}, status page {_page(server)}")
         _tell_dishes(dishes, server.trl())
         say("the dishes listen to their offsets")
         processor, start_s = _processor(stack, broker.address, source.name, dishes, options.scan)
