@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
-__all__ = ("CLIENTS", "choose", "chosen")
+__all__ = ("CLIENTS", "Client", "choose", "chosen")
 
-CLIENTS: Final = ("aiokafka", "confluent")
+Client = Literal["aiokafka", "confluent"]
 
-_chosen: list[str] = [CLIENTS[0]]
+CLIENTS: Final[tuple[Client, ...]] = ("aiokafka", "confluent")
+
+_chosen: list[Client] = [CLIENTS[0]]
 
 
-def choose(client: str) -> None:
+def choose(client: Client) -> None:
     """Let all tests run over this client."""
     _chosen[:] = [client]
 
 
-def chosen() -> str:
+def chosen() -> Client:
     """The value of the option `client` in tests that do not say it themselves."""
     return _chosen[0]

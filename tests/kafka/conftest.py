@@ -29,7 +29,7 @@ from queueconnector_kafka.descriptors import (
 )
 from queueconnector_kafka.sink import KafkaProducerSink
 from queueconnector_kafka.source import KafkaConsumerSource
-from tests.kafka.clients import chosen
+from tests.kafka.clients import Client, chosen
 
 
 @attrs.frozen
@@ -38,7 +38,7 @@ class Harness:
 
     broker: KafkaBroker
     registry: Registry
-    client: str = attrs.field(factory=chosen)
+    client: Client = attrs.field(factory=chosen)
 
     @property
     def servers(self) -> tuple[str]:
@@ -82,14 +82,14 @@ class Harness:
     def source(
         self, topic: str, dtype: object = "str", shape: Sequence[int] = (), **options: Any
     ) -> KafkaConsumerSource:
-        given = {"client": self.client} | options
+        given: dict[str, Any] = {"client": self.client} | options
         descriptor = KafkaConsumerSourceDescriptor(self.servers, topic, **given)
         return KafkaConsumerSource(descriptor, self._context(dtype, shape))
 
     def sink(
         self, topic: str, dtype: object = "str", shape: Sequence[int] = (), **options: Any
     ) -> KafkaProducerSink:
-        given = {"client": self.client} | options
+        given: dict[str, Any] = {"client": self.client} | options
         descriptor = KafkaProducerSinkDescriptor(self.servers, topic, **given)
         return KafkaProducerSink(descriptor, self._context(dtype, shape))
 

@@ -102,6 +102,9 @@ class ConsumerClient(Protocol):
     async def commit(self, offsets: Mapping[int, tuple[int, str]]) -> None:
         """Let the group keep an offset and a text for each of these partitions."""
 
+    def behind(self, partition: int, read: int) -> int | None:
+        """Records from offset `read` to the end that came with the latest; None: none came yet."""
+
     def answers(self) -> int:
         """A mark that changes with every answer of a broker."""
 

@@ -249,6 +249,15 @@ class Consumer:
         """Seconds since a broker last answered; 0 while nobody waits for records."""
         return self._silence_s() if self._waiting is not None else 0.0
 
+    def lag(self) -> int | None:
+        """Records between what was read and the ends that came with the latest records."""
+        behind = [
+            self._client.behind(number, progress.position)
+            for number, progress in self.positions.items()
+        ]
+        known = [records for records in behind if records is not None]
+        return sum(known) if known else None
+
     def _silence_s(self) -> float:
         return self._heard.silent_s(self._client.answers())
 

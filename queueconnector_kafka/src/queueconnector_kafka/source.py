@@ -21,6 +21,7 @@ from queueconnector_kafka._records import (
     mark_null,
     metadata_of,
     position,
+    stamp_of,
 )
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 
@@ -118,29 +119,35 @@ class KafkaConsumerSource:
         """Seconds since a broker last answered; 0 while records are not asked for."""
         return 0.0 if self._consumer is None else self._consumer.silent_s()
 
+    def lag(self) -> int | None:
+        """Records of its partitions that were not given yet, as the brokers told with the latest.
+
+        None before their first answer. While nothing is read, such as in a pause, it stands still.
+        """
+        return None if self._consumer is None else self._consumer.lag()
+
     def _batch(
         self,
         consumer: Consumer,
         records: Sequence[Any],
         acknowledgements: tuple[Acknowledgement, ...] = (),
     ) -> Batch:
+        known = consumer.known
+
         def metadata(record: Any) -> Metadata:
-            return metadata_of(consumer.known(record))
+            return metadata_of(known(record))
 
         # A null value is legal in Kafka, and so rare that the decoders need not look for it.
         raw: list[Any] = consumer.values(records)
         decode: Callable[[Any], Value] = self._decode
         if None in raw:
-            raw = [mark_null(consumer.known(record)) for record in records]
-            decode = accepting_marks(decode)
+            raw, decode = [mark_null(known(record)) for record in records], accepting_marks(decode)
         values, failures = apply(decode, raw)
-        if not failures:
-            return Batch(values, LazyMetadata(records, metadata), acknowledgements=acknowledgements)
         told = [
-            RecordError(
-                f"{position(consumer.known(records[i]))}: {error}", origins=(metadata(records[i]),)
-            )
+            RecordError(f"{position(known(records[i]))}: {error}", origins=(metadata(records[i]),))
             for i, error in failures.items()
         ]
-        kept = [record for index, record in enumerate(records) if index not in failures]
-        return Batch(values, LazyMetadata(kept, metadata), told, acknowledgements=acknowledgements)
+        if failures:
+            records = [record for index, record in enumerate(records) if index not in failures]
+        columns = LazyMetadata(records, metadata, lambda record: stamp_of(known(record)))
+        return Batch(values, columns, told, acknowledgements=acknowledgements)

@@ -148,6 +148,18 @@ class AiokafkaConsumer:
     async def commit(self, offsets: Mapping[int, tuple[int, str]]) -> None:
         await self._aiokafka.commit({self._place(n): given for n, given in offsets.items()})
 
+    def behind(self, partition: int, read: int) -> int | None:
+        # Not where the last record was: behind it there may be marks of transactions.
+        subscription = self._aiokafka._subscription.subscription  # noqa: SLF001
+        assignment = subscription and subscription.assignment
+        state = assignment and assignment.state_value(self._place(partition))
+        if not state or state.highwater is None or not state.has_valid_position:
+            return None
+        # The last stable offset is -1 where transactions do not matter.
+        is_stable = state.lso is not None and state.lso >= 0
+        end: int = state.lso if is_stable else state.highwater
+        return max(0, end - max(state.position, read))
+
     def answers(self) -> int:
         places = self._aiokafka.assignment()
         return max((self.answered_ms(place.partition) for place in places), default=0)

@@ -146,6 +146,10 @@ class LibrdkafkaConsumer:
             tuple(record.headers() or ()),  # type: ignore[arg-type] # what is read is no text
         )
 
+    def behind(self, partition: int, read: int) -> int | None:
+        end = self._live.tops.get(partition)
+        return None if end is None else max(0, end - max(read, self._live.reached[partition]))
+
     def answers(self) -> int:
         return self._live.answers
 

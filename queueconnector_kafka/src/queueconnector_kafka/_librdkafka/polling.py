@@ -40,6 +40,8 @@ class _Haul:
     records: Fetched
     ends: Mapping[int, int]
     """Where a partition ends, behind its records and marks of transactions."""
+    tops: Mapping[int, int]
+    """Where the brokers said that a partition ends, when its records came."""
 
 
 class Polling:
@@ -78,6 +80,8 @@ class Polling:
         self._is_ending = False
         self.reached: dict[int, int] = {}
         """The offset of the next record, by partition that is read."""
+        self.tops: dict[int, int] = {}
+        """Where partitions end, as the brokers told with the latest records."""
         self.answers = 0
         """How many answers have come from brokers."""
         self.answered_ms = 0
@@ -98,6 +102,7 @@ class Polling:
     async def place(self, offsets: Mapping[int, int]) -> None:
         """Read these partitions, from these offsets on, and no others."""
         self.reached = dict(offsets)
+        self.tops.clear()
         if not self._is_rebalancing:
             await self._worker.call(self._place)
 
@@ -132,6 +137,7 @@ class Polling:
         for partition, records in haul.records.items():
             self.reached[partition] = records[-1].offset() + 1
         self.reached.update(haul.ends)
+        self.tops.update(haul.tops)
         self._worker.wake()
         return haul.records
 
@@ -208,8 +214,15 @@ class Polling:
                 self._hear(message, ends)
         if messages or ends:
             self._caught_s = time.monotonic()
-            self._hauls.append(_Haul(_by_partition(messages), ends))
+            records = _by_partition(messages)
+            tops = {number: self._top(number) for number in (*records, *ends)}
+            self._hauls.append(_Haul(records, ends, tops))
         self._tell(self._news.set)
+
+    def _top(self, partition: int) -> int:
+        place = TopicPartition(self._topic, partition)
+        found: tuple[int, int] = self._consumer.get_watermark_offsets(place, cached=True)
+        return found[1]
 
     def _hear(self, message: Message, ends: dict[int, int]) -> None:
         """What librdkafka has to tell stands among the records."""
