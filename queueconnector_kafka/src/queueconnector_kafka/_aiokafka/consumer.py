@@ -158,7 +158,8 @@ class AiokafkaConsumer:
         # The last stable offset is -1 where transactions do not matter.
         is_stable = state.lso is not None and state.lso >= 0
         end: int = state.lso if is_stable else state.highwater
-        return max(0, end - max(state.position, read))
+        position: int = state.position
+        return max(0, end - max(position, read))
 
     def answers(self) -> int:
         places = self._aiokafka.assignment()

@@ -181,6 +181,8 @@ class Polling:
             self._poll(0.0)
         except KafkaException as error:
             self._fail(error.args[0])
+        except Exception as error:  # noqa: BLE001 - who reads is told, and the thread lives
+            self._fail(KafkaError(KafkaError._FAIL, repr(error)))  # noqa: SLF001
         return POLL_S
 
     def _resume(self) -> None:

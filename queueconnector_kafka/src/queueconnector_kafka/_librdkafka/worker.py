@@ -22,14 +22,15 @@ class Worker:
         """`turn` returns how long to wait for something to run before the next turn, in seconds."""
         self._turn = turn
         self._asked: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._ended = False
+        self._last: Callable[[], None] | None = None
+        self._ended: Future[None] = Future()
         # A client that hangs must not keep the process from its end.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         wait_s = 0.0
-        while not self._ended:
+        while self._last is None:
             try:
                 asked = self._asked.get(timeout=wait_s)
             except Empty:
@@ -37,6 +38,12 @@ class Worker:
             else:
                 wait_s = 0.0
                 asked()
+        with contextlib.suppress(Exception):
+            self._last()
+        while not self._asked.empty():
+            # Who asked late is not left waiting, but hears that it is over.
+            self._asked.get()()
+        self._ended.set_result(None)
 
     def wake(self) -> None:
         """Take the next turn without waiting any more."""
@@ -64,11 +71,7 @@ class Worker:
         return await asyncio.shield(asyncio.wrap_future(done))
 
     async def end(self, last: Callable[[], None]) -> None:
-        """Run `last`, whatever it raises, and take no more turns."""
-
-        def run() -> None:
-            self._ended = True
-            with contextlib.suppress(Exception):
-                last()
-
-        await self.call(run)
+        """Take no more turns, and run `last`, whatever it raises."""
+        self._last = last
+        self.wake()
+        await asyncio.shield(asyncio.wrap_future(self._ended))
