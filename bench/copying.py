@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,11 +79,12 @@ class Field:
 
     def __init__(self, broker: KafkaBroker) -> None:
         self._broker = broker
+        self._name = uuid.uuid4().hex[:8]
         self._numbers = itertools.count()
 
     def _task(self) -> Task:
-        number = next(self._numbers)
-        source, sink = f"source-{number}", f"sink-{number}"
+        name = f"{self._name}-{next(self._numbers)}"
+        source, sink = f"source-{name}", f"sink-{name}"
         for topic in (source, sink):
             self._broker.create_topic(topic)
         return Task(self._broker.bootstrap, source, sink, temporary_directory("bench"))
