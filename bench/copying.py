@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -119,20 +121,35 @@ class Field:
             # Those before the first that arrived may have come before its time.
             ends.quiet(task.sink, sent)
 
-    def copy(self, contestant: Contestant, records: int, size_bytes: int) -> Measurement:
-        """Let it copy numbered records, which are written meanwhile, and check them all."""
+    def copy(
+        self,
+        contestant: Contestant,
+        records: int,
+        size_bytes: int,
+        *,
+        profile: Path | None = None,
+    ) -> Measurement:
+        """Let it copy numbered records, which are written meanwhile, and check them all.
+
+        With `profile` it is told by signals when to begin, and when to write that file.
+        """
         with (
             self.copying(contestant) as (task, process),
             _filler(task, records, size_bytes) as filler,
             _ends(task) as ends,
         ):
             first = ends.of(task.sink)
+            if profile is not None:
+                os.kill(process.pid, signal.SIGUSR1)
             wall_s, cpu_s = time.perf_counter(), cpu_of(process.pid)
             filler.write_line("go")
             process.wait_until(
                 lambda: ends.of(task.sink) >= first + records, COPY_TIMEOUT_S, "all records"
             )
             wall_s, cpu_s = time.perf_counter() - wall_s, cpu_of(process.pid) - cpu_s
+            if profile is not None:
+                os.kill(process.pid, signal.SIGUSR2)
+                process.wait_until(profile.exists, START_TIMEOUT_S, "the profile")
         _check(task, first, records)
         return Measurement(records, wall_s, cpu_s)
 
