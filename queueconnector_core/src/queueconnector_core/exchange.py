@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from queueconnector_core.error_policy import ErrorPolicy
 from queueconnector_core.errors import FatalError, RecordError, RetryableError, placed
@@ -19,6 +20,7 @@ from queueconnector_core.protocols import (
     DrainableSource,
     HoldingPipe,
     ImpairableSink,
+    LaggingSource,
     Pipe,
     ProvenSource,
     Sink,
@@ -28,6 +30,10 @@ from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
 from queueconnector_core.tap import Taps
 from queueconnector_core.together import together
+from queueconnector_core.tracing import batch_spans
+
+if TYPE_CHECKING:
+    from queueconnector_core.spans import BatchSpans
 
 __all__ = ("Exchange",)
 
@@ -70,6 +76,10 @@ class Exchange:
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
+        # Once: to ask whether an object has a protocol takes longer than all the rest of a look.
+        self._proven = [source for source in sources if isinstance(source, ProvenSource)]
+        self._holding = [pipe for pipe in pipes if isinstance(pipe, HoldingPipe)]
+        self._impairable = [sink for sink in sinks if isinstance(sink, ImpairableSink)]
         self.errors = errors or ErrorPolicy()
         """What is done with records that fail."""
         letters = self.errors.letters
@@ -81,22 +91,41 @@ class Exchange:
         self.is_paused = False
         """Nothing is taken from the sources, until `resume` or `drain`."""
         self._flows = asyncio.Event()
+        self._spans: BatchSpans | None = None
         self._draining = False
         self._reconnecting: set[asyncio.Timeout] = set()
 
     @property
     def longest_hold_s(self) -> float:
         """Seconds for which its pipes may hold back a record, all together."""
-        return sum(pipe.longest_hold_s for pipe in self._pipes if isinstance(pipe, HoldingPipe))
+        return sum(pipe.longest_hold_s for pipe in self._holding)
+
+    @property
+    def pulse(self) -> Hashable:
+        """Differs from a former one whenever there is more to tell than then, but its health."""
+        gaps = self.gaps
+        return (
+            self.is_paused,
+            self.statistics.pulse,
+            gaps.total,
+            gaps.still_open,
+            gaps.records_lost,
+            gaps.uncounted,
+        )
 
     def silent_s(self) -> float:
         """Seconds since the last sign of life of the source that is silent for the longest."""
-        proven = (source for source in self._sources if isinstance(source, ProvenSource))
-        return max((source.silent_s() for source in proven), default=0.0)
+        return max((source.silent_s() for source in self._proven), default=0.0)
+
+    def lag(self) -> int | None:
+        """Records that wait at the far ends of those sources that know; None: no source knows."""
+        told = (source.lag() for source in self._sources if isinstance(source, LaggingSource))
+        known = [lag for lag in told if lag is not None]
+        return sum(known) if known else None
 
     def impaired(self) -> str | None:
         """What does not work of a sink that can be written all the same."""
-        told = (sink.impaired() for sink in self._sinks if isinstance(sink, ImpairableSink))
+        told = (sink.impaired() for sink in self._impairable)
         return next((text for text in told if text is not None), None)
 
     async def start(self) -> None:
@@ -108,10 +137,18 @@ class Exchange:
         if self.is_paused:
             self._flows.clear()
         self.statistics.consecutive_failures = 0
+        if self._spans is None and (spans := await batch_spans(self.name, self.taps.stages)):
+            self.trace_with(spans)
         if self._gap_sink is not None:
             self._gap_sink.start(self.name)
         for components in (self._ends, self._sources):
             await together(partial(self._retrying, each, each.start) for each in components)
+
+    def trace_with(self, spans: BatchSpans) -> None:
+        """Make a span for each batch from now on."""
+        self._spans = spans
+        for stage in spans.stages:
+            self.taps.listen(stage, partial(spans.passed, stage))
 
     async def run(self) -> None:
         """Stream until every source has ended.
@@ -179,6 +216,8 @@ class Exchange:
     def _abandon(self) -> None:
         began_ns = self.statistics.settled_ns
         lost = self.statistics.abandon("the exchange was stopped before they were delivered")
+        if self._spans is not None:
+            self._spans.abandon("given up when the exchange was stopped")
         if lost:
             reason = GapReason.GIVEN_UP
             self.gaps.add(Gap(self.name, reason, began_ns, time.time_ns(), lost, is_exact=True))
@@ -200,8 +239,10 @@ class Exchange:
                     if self.is_paused:
                         # It counts as received when it may go on.
                         await self._flows.wait()
-                    replayable = bool(batch.acknowledgements)
+                    replayable = batch.is_replayable
                     self.statistics.receive(batch.source_records, replayable=replayable)
+                    if self._spans is not None:
+                        batch = self._spans.received(batch, stage)  # noqa: PLW2901
                     if self.taps.are_watched:
                         self.taps.show(stage, batch)
                     yield self.errors.received(batch, number, stage)
@@ -234,6 +275,8 @@ class Exchange:
 
     async def _deliver(self, batch: Batch) -> None:
         failed: dict[int, RecordError] = {}
+        if self._spans is not None:
+            batch = self._spans.sending(batch)
         if len(batch):
             for stage, sink in placed("sink", self._sinks):
                 await self._write(sink, batch, failed, stage)
@@ -244,12 +287,14 @@ class Exchange:
         self.statistics.deliver(records - failed_records, batch.filtered)
         if batch.failures:
             await self._fail(batch)
-        self.statistics.settled(records, replayable=bool(batch.acknowledgements))
+        self.statistics.settled(records, replayable=batch.is_replayable)
         for acknowledgement in batch.acknowledgements:
             acknowledgement.release()
 
     async def _fail(self, batch: Batch) -> None:
         """Do with the failures of a batch what the policy says."""
+        if self._spans is not None:
+            self._spans.failed(batch)
         dropped, dead = self.errors.judge(batch.failures)
         if dead and self.errors.letters is not None:
             letters = self.errors.letters

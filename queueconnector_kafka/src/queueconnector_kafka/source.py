@@ -21,6 +21,7 @@ from queueconnector_kafka._records import (
     mark_null,
     metadata_of,
     position,
+    stamp_of,
 )
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 
@@ -117,6 +118,13 @@ class KafkaConsumerSource:
         """Seconds since a broker last answered; 0 while records are not asked for."""
         return 0.0 if self._consumer is None else self._consumer.silent_s()
 
+    def lag(self) -> int | None:
+        """Records of its partitions that were not given yet, as the brokers told with the latest.
+
+        None before their first answer. While nothing is read, such as in a pause, it stands still.
+        """
+        return None if self._consumer is None else self._consumer.lag()
+
     def _batch(
         self, records: Sequence[KafkaRecord], acknowledgements: tuple[Acknowledgement, ...] = ()
     ) -> Batch:
@@ -128,7 +136,9 @@ class KafkaConsumerSource:
         values, failures = apply(decode, raw)
         if not failures:
             return Batch(
-                values, LazyMetadata(records, metadata_of), acknowledgements=acknowledgements
+                values,
+                LazyMetadata(records, metadata_of, stamp_of),
+                acknowledgements=acknowledgements,
             )
         told = [
             RecordError(f"{position(records[i])}: {error}", origins=(metadata_of(records[i]),))
@@ -136,5 +146,8 @@ class KafkaConsumerSource:
         ]
         kept = [record for index, record in enumerate(records) if index not in failures]
         return Batch(
-            values, LazyMetadata(kept, metadata_of), told, acknowledgements=acknowledgements
+            values,
+            LazyMetadata(kept, metadata_of, stamp_of),
+            told,
+            acknowledgements=acknowledgements,
         )
