@@ -32,7 +32,7 @@ SLOW = (
     *(f"tests/kafka/test_{name}.py" for name in ("outage", "security")),
     "tests/demo",
     "tests/packaging",
-    "tests/system/test_broker_outage.py",
+    *(f"tests/system/test_{name}.py" for name in ("broker_outage", "traces")),
     *(f"tests/docs/test_{name}.py" for name in ("command_line", "container", "kit")),
     *(f"tests/docs/test_{name}.py" for name in ("readers", "site", "tutorial")),
     "tests/web/test_browser.py",
