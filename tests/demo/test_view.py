@@ -15,6 +15,7 @@ from devservices.kafka import KafkaBroker
 from pointing_loop.configuration import configuration
 from tests.demo.running import Run
 from tests.screen import Screen
+from tests.web.plots import is_drawn
 
 pytestmark = pytest.mark.timeout(400)  # The first of them starts Kafka, Tango and a browser.
 
@@ -110,10 +111,9 @@ def test_the_fields_of_a_value_are_listed_and_one_of_them_is_drawn_as_a_spectrum
     page.browser.run("""
         [...document.querySelectorAll('.field')].find((b) => b.textContent === 'el_offset').click()
     """)
-    path = page.browser.wait_for(
-        "return document.querySelector('#value svg .line')?.getAttribute('d')"
-    )
-    assert len(path.removeprefix("M").split("L")) == len(DISHES)
+    page.browser.wait_for(is_drawn("#value .plot"))
+    xs, _ = page.browser.run("return document.querySelector('#value .plot').uplot.data")
+    assert len(xs) == len(DISHES)
 
 
 def test_a_number_of_a_dish_is_followed(page: World) -> None:
@@ -125,7 +125,7 @@ def test_a_number_of_a_dish_is_followed(page: World) -> None:
     """)
     shown = page.browser.wait_for("return document.querySelector('#value .number')?.textContent")
     assert 0 < float(shown) < 90
-    page.browser.wait_for("return document.querySelector('#value svg .line')")
+    page.browser.wait_for(is_drawn("#value .plot"))
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from queueconnector_core.record import Quality
-from queueconnector_tango._proxy import Reading
+from queueconnector_tango._events import Reading
 from queueconnector_tango.repeats import Repeats
 
 

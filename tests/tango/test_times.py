@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from queueconnector_core.record import Metadata, Record
-from queueconnector_tango.local_sink import timestamp_s
+from queueconnector_tango.local_sink import seconds_of
 
 if TYPE_CHECKING:
     from tests.tango.conftest import Publisher, Reading
@@ -20,7 +19,7 @@ async def test_a_time_is_equal_to_the_microsecond_after_it_went_through_tango(
     await publisher.publish("DevLong64_scalar", -1, time=began_us / 1e6 - 1)
     async with reading(publisher.options("DevLong64_scalar"), "int64") as reader:
         for number, time_us in enumerate(times_us):
-            at = timestamp_s(Record(number, Metadata(time_us * 1_000)))
+            at = seconds_of(time_us * 1_000)
             await publisher.publish("DevLong64_scalar", number, time=at)
         await reader.wait_for(lambda: reader.values[-1:] == [99])
     stamps = [record.metadata.timestamp_ns for record in reader.records[-100:]]

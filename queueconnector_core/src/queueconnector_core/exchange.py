@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -76,6 +76,10 @@ class Exchange:
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
+        # Once: to ask whether an object has a protocol takes longer than all the rest of a look.
+        self._proven = [source for source in sources if isinstance(source, ProvenSource)]
+        self._holding = [pipe for pipe in pipes if isinstance(pipe, HoldingPipe)]
+        self._impairable = [sink for sink in sinks if isinstance(sink, ImpairableSink)]
         self.errors = errors or ErrorPolicy()
         """What is done with records that fail."""
         letters = self.errors.letters
@@ -94,12 +98,24 @@ class Exchange:
     @property
     def longest_hold_s(self) -> float:
         """Seconds for which its pipes may hold back a record, all together."""
-        return sum(pipe.longest_hold_s for pipe in self._pipes if isinstance(pipe, HoldingPipe))
+        return sum(pipe.longest_hold_s for pipe in self._holding)
+
+    @property
+    def pulse(self) -> Hashable:
+        """Differs from a former one whenever there is more to tell than then, but its health."""
+        gaps = self.gaps
+        return (
+            self.is_paused,
+            self.statistics.pulse,
+            gaps.total,
+            gaps.still_open,
+            gaps.records_lost,
+            gaps.uncounted,
+        )
 
     def silent_s(self) -> float:
         """Seconds since the last sign of life of the source that is silent for the longest."""
-        proven = (source for source in self._sources if isinstance(source, ProvenSource))
-        return max((source.silent_s() for source in proven), default=0.0)
+        return max((source.silent_s() for source in self._proven), default=0.0)
 
     def lag(self) -> int | None:
         """Records that wait at the far ends of those sources that know; None: no source knows."""
@@ -109,7 +125,7 @@ class Exchange:
 
     def impaired(self) -> str | None:
         """What does not work of a sink that can be written all the same."""
-        told = (sink.impaired() for sink in self._sinks if isinstance(sink, ImpairableSink))
+        told = (sink.impaired() for sink in self._impairable)
         return next((text for text in told if text is not None), None)
 
     async def start(self) -> None:

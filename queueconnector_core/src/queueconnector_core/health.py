@@ -19,12 +19,10 @@ def ailment(exchange: Exchange) -> str | None:
     limit_s = exchange.health_limit_s
     if degraded := exchange.statistics.degraded:
         return f"waits for {time.time() - degraded.time_s:.0f} s: {degraded.text}"
-    stuck_s = time.monotonic() - exchange.statistics.moved_s
-    if exchange.statistics.in_flight and stuck_s > limit_s + exchange.longest_hold_s:
-        return (
-            f"{exchange.statistics.in_flight} records are in flight, and none was delivered for "
-            f"{stuck_s:.0f} s"
-        )
+    if in_flight := exchange.statistics.in_flight:
+        stuck_s = time.monotonic() - exchange.statistics.moved_s
+        if stuck_s > limit_s + exchange.longest_hold_s:
+            return f"{in_flight} records are in flight, and none was delivered for {stuck_s:.0f} s"
     silent_s = 0.0 if exchange.is_paused else exchange.silent_s()
     if silent_s > limit_s:
         return f"no sign of life from a source for {silent_s:.0f} s"

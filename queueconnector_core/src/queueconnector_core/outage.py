@@ -35,6 +35,14 @@ async def retrying(
     is asked after each failure. Raises `FatalError` when the far end of `component` is away for
     longer than that.
     """
+    if failed is None:
+        try:
+            await action()
+        except RetryableError as error:
+            failed = error
+        else:
+            statistics.recovered(component)
+            return
     outage = _Outage()
 
     def waiting(error: Exception) -> bool | float:
@@ -52,7 +60,7 @@ async def retrying(
             waiting, attempts=None, timeout=None, wait_max=LONGEST_WAIT_S
         ):
             with attempt:
-                if failed is not None and attempt.num == 1:
+                if attempt.num == 1:
                     raise failed
                 await action()
     statistics.recovered(component)

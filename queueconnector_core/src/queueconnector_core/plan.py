@@ -28,7 +28,7 @@ from queueconnector_core.component import (
     Services,
 )
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.dead_letters import LETTER_SPEC, DeadLetters
+from queueconnector_core.dead_letters.writing import LETTER_SPEC, DeadLetters
 from queueconnector_core.descriptors import (
     Descriptor,
     ErrorPolicyDescriptor,
@@ -83,16 +83,23 @@ class ExchangePlan:
 
     name: str = attrs.field(eq=False)
     """Group and place in it: `default[0]`."""
-    sources: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
-    pipes: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
-    sinks: tuple[ComponentPlan, ...] = attrs.field(eq=repr)
-    errors: ErrorPolicyDescriptor = attrs.field(eq=repr)
-    dead_letters: ComponentPlan | None = attrs.field(eq=repr)
-    gaps: ComponentPlan | None = attrs.field(eq=repr)
-    health_limit_s: float
+    sources: tuple[ComponentPlan, ...] = attrs.field(eq=False)
+    pipes: tuple[ComponentPlan, ...] = attrs.field(eq=False)
+    sinks: tuple[ComponentPlan, ...] = attrs.field(eq=False)
+    errors: ErrorPolicyDescriptor = attrs.field(eq=False)
+    dead_letters: ComponentPlan | None = attrs.field(eq=False)
+    gaps: ComponentPlan | None = attrs.field(eq=False)
+    health_limit_s: float = attrs.field(eq=False)
     claims: tuple[Claim, ...] = attrs.field(eq=False)
     path: str = attrs.field(eq=False, kw_only=True, default="")
     """Where it stands in its document: `exchanges[0]`."""
+    written: bytes = attrs.field(init=False, repr=False)
+    """What equal ones have in common, and no others: a digest of what is written."""
+
+    @written.default
+    def _digest(self) -> bytes:
+        parts = (self.sources, self.pipes, self.sinks, self.errors, self.dead_letters, self.gaps)
+        return hashlib.sha256(repr((parts, self.health_limit_s)).encode()).digest()
 
     def build(
         self, registry: Registry, services: Services, source: Source | None = None
@@ -101,16 +108,16 @@ class ExchangePlan:
 
         A `source` takes the place of all those of the plan.
         """
-        ledger = GapLedger()
+        ledger, configuration = GapLedger(), self.hash
 
         def made(plan: ComponentPlan) -> Any:
-            context = BuildContext(plan.spec, registry, services, self.name, ledger, self.hash)
+            context = BuildContext(plan.spec, registry, services, self.name, ledger, configuration)
             return plan.type.factory(plan.descriptor, context)
 
         letters = None
         if self.dead_letters is not None:
             spec = self.sources[0].spec
-            letters = DeadLetters(made(self.dead_letters), spec, registry, self.hash)
+            letters = DeadLetters(made(self.dead_letters), spec, registry, configuration)
         return Exchange(
             self.name,
             list(map(made, self.sources)) if source is None else [source],

@@ -7,6 +7,7 @@ but the value itself is paid for per record where there is nothing else to tell.
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
@@ -21,6 +22,7 @@ __all__ = (
     "TimestampOrigin",
     "Original",
     "Metadata",
+    "Stamp",
     "LazyMetadata",
     "Record",
     "Acknowledgement",
@@ -115,18 +117,34 @@ class Metadata:
 
 NO_METADATA = Metadata()
 
+Stamp: TypeAlias = tuple[int | None, Quality]
+"""Of the metadata of a record the time stamp (nanoseconds since the Unix epoch) and the quality."""
+
+
+def _stamp_of(metadata: Metadata) -> Stamp:
+    return metadata.timestamp_ns, metadata.quality
+
 
 Known = TypeVar("Known")
 
 
 class LazyMetadata(Sequence[Metadata], Generic[Known]):
-    """The metadata of a batch, made by `make` of what is known of each record, when needed."""
+    """The metadata of a batch, made by `make` of what is known of each record, when needed.
 
-    __slots__ = ("_known", "_make")
+    `stamp` makes the time stamp and the quality alone, for those who need no more.
+    """
 
-    def __init__(self, known: Sequence[Known], make: Callable[[Known], Metadata]) -> None:
+    __slots__ = ("_known", "_make", "_stamp")
+
+    def __init__(
+        self,
+        known: Sequence[Known],
+        make: Callable[[Known], Metadata],
+        stamp: Callable[[Known], Stamp] | None = None,
+    ) -> None:
         self._known = known
         self._make = make
+        self._stamp = stamp
 
     def __len__(self) -> int:
         return len(self._known)
@@ -137,11 +155,15 @@ class LazyMetadata(Sequence[Metadata], Generic[Known]):
     def __getitem__(self, index: slice) -> LazyMetadata[Known]: ...
     def __getitem__(self, index: int | slice) -> Metadata | LazyMetadata[Known]:
         if isinstance(index, slice):
-            return LazyMetadata(self._known[index], self._make)
+            return LazyMetadata(self._known[index], self._make, self._stamp)
         return self._make(self._known[index])
 
     def __iter__(self) -> Iterator[Metadata]:
         return map(self._make, self._known)
+
+    def stamps(self) -> Iterable[Stamp]:
+        """See `Batch.stamps`."""
+        return map(_stamp_of, self) if self._stamp is None else map(self._stamp, self._known)
 
 
 @attrs.frozen
@@ -235,6 +257,13 @@ class Batch:
         if self.metadata is None:
             return (Record(value) for value in self.values)
         return map(Record, self.values, self.metadata)
+
+    def stamps(self) -> Iterable[Stamp]:
+        """Time stamp and quality of each record; lazy metadata are not made for that."""
+        if isinstance(self.metadata, LazyMetadata):
+            return self.metadata.stamps()
+        known = itertools.repeat(NO_METADATA) if self.metadata is None else self.metadata
+        return map(_stamp_of, itertools.islice(known, len(self.values)))
 
     def map(self, function: Callable[[Any], Value]) -> Batch:
         """Apply `function` to each value; a value that raises `RecordError` becomes a failure."""

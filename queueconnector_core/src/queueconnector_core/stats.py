@@ -57,6 +57,14 @@ class Statistics:
         return self.received - self.delivered - self.dropped - self.dead_lettered
 
     @property
+    def pulse(self) -> float:
+        """Differs from a former one whenever a number here does, or a time that it shows goes on.
+
+        The latter as long as records are in flight, or a far end is away.
+        """
+        return time.monotonic() if self.in_flight or self._waits else self._counted_s
+
+    @property
     def flight_s(self) -> float:
         """Seconds that records have spent in flight, summed over all of them.
 
@@ -131,7 +139,9 @@ class Statistics:
 
         Of several far ends that are away it is the one that has been so for the longest.
         """
-        return min(self._waits.values(), key=lambda wait: wait.time_s, default=None)
+        if not self._waits:
+            return None
+        return min(self._waits.values(), key=lambda wait: wait.time_s)
 
     def waiting(self, component: object, reason: str) -> None:
         """The far end of a component is away; keeps since when."""

@@ -8,10 +8,10 @@ from typing import Any, Final
 from queueconnector_core.errors import RecordError
 from queueconnector_core.protocols import Decoder
 from queueconnector_core.provenance import PREFIX, restored
-from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
+from queueconnector_core.record import Metadata, Original, Quality, Stamp, TimestampOrigin, Value
 from queueconnector_kafka._client import KafkaRecord
 
-__all__ = ("accepting_marks", "mark_null", "metadata_of", "position")
+__all__ = ("accepting_marks", "mark_null", "metadata_of", "stamp_of", "position")
 
 _INVALID: Final = object()
 _IS_INVALID: Final = (PREFIX + "quality", Quality.INVALID.value.encode())
@@ -55,3 +55,11 @@ def metadata_of(record: KafkaRecord) -> Metadata:
         original=Original(record.value),
     )
     return restored(metadata) if record.headers else metadata
+
+
+def stamp_of(record: KafkaRecord) -> Stamp:
+    """Time stamp and quality alone, which most records tell without headers."""
+    if record.headers:
+        known = metadata_of(record)
+        return known.timestamp_ns, known.quality
+    return (record.timestamp * 1_000_000 if record.timestamp >= 0 else None), Quality.VALID

@@ -21,6 +21,7 @@ from queueconnector_kafka._records import (
     mark_null,
     metadata_of,
     position,
+    stamp_of,
 )
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 
@@ -135,7 +136,9 @@ class KafkaConsumerSource:
         values, failures = apply(decode, raw)
         if not failures:
             return Batch(
-                values, LazyMetadata(records, metadata_of), acknowledgements=acknowledgements
+                values,
+                LazyMetadata(records, metadata_of, stamp_of),
+                acknowledgements=acknowledgements,
             )
         told = [
             RecordError(f"{position(records[i])}: {error}", origins=(metadata_of(records[i]),))
@@ -143,5 +146,8 @@ class KafkaConsumerSource:
         ]
         kept = [record for index, record in enumerate(records) if index not in failures]
         return Batch(
-            values, LazyMetadata(kept, metadata_of), told, acknowledgements=acknowledgements
+            values,
+            LazyMetadata(kept, metadata_of, stamp_of),
+            told,
+            acknowledgements=acknowledgements,
         )

@@ -12,7 +12,8 @@ import attrs
 import tango
 
 from queueconnector_core.errors import RetryableError
-from queueconnector_tango._proxy import Form, RemoteAttribute, describe
+from queueconnector_tango._events import Form
+from queueconnector_tango._proxy import RemoteAttribute, describe
 
 __all__ = ("AttributeState", "DeviceAwayError", "NoAttributeError", "attribute_state")
 

@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import tango
 
+from queueconnector_tango._events import UPDATE
 from queueconnector_tango._lookout import counter_key
 from queueconnector_tango.tally import Tally
 
@@ -25,8 +26,6 @@ __all__ = ("CENSUS", "Census")
 RESTS: Final = 20
 """An answer tells of all subscriptions, which takes its time with thousands of them: so many times
 as long nothing is asked afterwards."""
-
-_UPDATE: Final = tango.EventReason.Update
 
 
 class Census:
@@ -41,13 +40,13 @@ class Census:
         self._others: set[int] = set()
         self._rested_at = 0.0
 
-    def is_numbered(self, event: Any) -> bool:
-        """Whether the server sent this event, rather than that Tango read the value by itself.
+    def is_numbered(self, reason: Any) -> bool:
+        """Whether the server sent an event of this reason, rather than that Tango read the value.
 
         Then it comes in the one thread that delivers nothing else, and `take` may be called.
         """
         thread = threading.get_ident()
-        if event.event_reason != _UPDATE:
+        if reason is not UPDATE:
             self._others.add(thread)
         return thread not in self._others
 

@@ -17,7 +17,8 @@ import attrs
 import tango
 from tango.utils import PyTangoThreadPoolExecutor
 
-from queueconnector_tango._proxy import Form, Reading, Subscription, describe, form_of, read_value
+from queueconnector_tango._events import Form, Reading, form_of, read_value
+from queueconnector_tango._proxy import Subscription, describe
 
 __all__ = (
     "Identity",

@@ -53,6 +53,8 @@ class LocalAttribute:
         """Whether clients may write it."""
         self.open = True
         """False: about to be removed; readers are refused."""
+        self.is_pair = claim.spec.is_bytes
+        """Whether its value has two parts: label and octets."""
         self._encode: Encode = encoder(claim.spec, claim.string_encoding)
         quality = Quality.INVALID if claim.default is None else Quality.VALID
         self.snapshot = self.encoded(claim.default, time.time(), quality)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import attrs
 
 from queueconnector_core.gaps import OpenGap
-from queueconnector_tango._proxy import Reading
+from queueconnector_tango._events import Reading
 from queueconnector_tango.tally import Loss
 
 __all__ = ("Doubt", "Missed", "Proof")

@@ -13,9 +13,8 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import attrs
 import msgspec
 import numpy as np
 
@@ -34,8 +33,7 @@ MAX_BYTES: Final = 1 << 20
 _NPY: Final = 1
 
 
-@attrs.frozen
-class Snapshot:
+class Snapshot(NamedTuple):
     """What an attribute holds, in Tango's form, replaced as a whole so that no read is torn."""
 
     value: Any
@@ -52,6 +50,11 @@ class KeptValues:
         self._written: dict[str, Snapshot] = {}
         self._entries: dict[str, dict[str, Any]] = {} if path is None else _read(path)
         self._failed = False
+
+    @property
+    def has_file(self) -> bool:
+        """Whether anything is kept."""
+        return self._path is not None
 
     def restored(self, claim: AttributeClaim) -> Snapshot | None:
         """What an attribute of this definition held; told once. None: nothing is known."""

@@ -14,7 +14,8 @@ from queueconnector_tango._asking import (
     NoAttributeError,
     attribute_state,
 )
-from queueconnector_tango._proxy import Form, in_tango_thread
+from queueconnector_tango._events import Form
+from queueconnector_tango._proxy import in_tango_thread
 from queueconnector_tango.descriptors import (
     TangoPointingSubscriptionSourceDescriptor,
     TangoRemoteAttributeSinkDescriptor,

@@ -11,9 +11,8 @@ import numpy as np
 from queueconnector_core.conversion import converter, zero
 from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError
-from queueconnector_core.record import Metadata, Original, Quality, TimestampOrigin, Value
-from queueconnector_tango._lookout import Polled
-from queueconnector_tango._proxy import Form, Reading
+from queueconnector_core.record import Metadata, Original, Quality, Stamp, TimestampOrigin, Value
+from queueconnector_tango._events import Form, Reading
 from queueconnector_tango.dtypes import StringEncoding, decode_text
 
 __all__ = ("value_reader", "Scribe", "Provenance")
@@ -51,6 +50,10 @@ class Provenance(NamedTuple):
             sequence=self.number,
         )
 
+    def stamp(self) -> Stamp:
+        """Time and quality alone."""
+        return self.reading.timestamp_ns, self.reading.quality
+
 
 class Scribe:
     """Numbers the records of one attribute, converts their values and says where they are from.
@@ -71,15 +74,15 @@ class Scribe:
         self._position = f"{self.name}@{began_ns}#"
         self._number = 0
 
-    def write(self, told: Polled, kind: str) -> tuple[Value, Provenance]:
+    def write(self, reading: Reading, form: Form, kind: str) -> tuple[Value, Provenance]:
         """A record; raises `RecordError`, with what was received, for a value that is none."""
-        reading = told.reading
         self._number += 1
         known = Provenance(self, self._number, reading, kind)
         if reading.quality is Quality.INVALID:
             return None, known
         try:
-            self._check(told.form)
+            if form is not self._form:
+                self._check(form)
             return self._read_value(reading.value), known
         except RecordError as error:
             origin = attrs.evolve(known.metadata(), original=Original(_plain(reading.value)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from queueconnector_tango._proxy import Reading
+from queueconnector_tango._events import Reading
 
 __all__ = ("Repeats", "is_news", "is_within", "SETTLING_S")
 

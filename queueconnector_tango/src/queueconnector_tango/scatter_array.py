@@ -17,7 +17,7 @@ from queueconnector_core.simple import RecordSink
 from queueconnector_tango.claims import attribute_claim, check_attribute_name, collect
 from queueconnector_tango.dtypes import StringEncoding, tango_type
 from queueconnector_tango.host import AttributeClaim, AttributeHost, attribute_host
-from queueconnector_tango.local_sink import timestamp_s
+from queueconnector_tango.local_sink import seconds_of
 
 __all__ = ("TangoArrayScatterAttributeSink", "claims")
 
@@ -142,7 +142,7 @@ class TangoArrayScatterAttributeSink(RecordSink):
 
     async def write_record(self, record: Record) -> None:
         """Update every part that can be; raises one `RecordError` for all that cannot."""
-        at, quality = timestamp_s(record), record.metadata.quality
+        at, quality = seconds_of(record.metadata.timestamp_ns), record.metadata.quality
         names = self._options.attribute_names
         if record.value is None:
             for name in names:

@@ -18,7 +18,7 @@ from queueconnector_core.simple import RecordSink
 from queueconnector_tango.claims import attribute_claim, collect
 from queueconnector_tango.dtypes import StringEncoding
 from queueconnector_tango.host import AttributeClaim, AttributeHost, attribute_host
-from queueconnector_tango.local_sink import timestamp_s
+from queueconnector_tango.local_sink import seconds_of
 
 __all__ = ("TangoObjectScatterAttributeSink", "claims")
 
@@ -124,8 +124,10 @@ class TangoObjectScatterAttributeSink(RecordSink):
 
     async def write_record(self, record: Record) -> None:
         """Update every attribute that can be; raises one `RecordError` for all that cannot."""
-        if record.metadata.quality is Quality.INVALID and record.value is None:
-            self._invalidate(record)
+        at, quality = seconds_of(record.metadata.timestamp_ns), record.metadata.quality
+        if quality is Quality.INVALID and record.value is None:
+            for target in self._targets:
+                self._host.write(target.name, None, at, quality)
             return
         # Searching one record can take milliseconds: let other exchanges have their turn.
         await asyncio.sleep(0)
@@ -135,14 +137,8 @@ class TangoObjectScatterAttributeSink(RecordSink):
             try:
                 value = target.pick(document)
                 if value is not None:
-                    self._host.write(
-                        target.name, value, timestamp_s(record), record.metadata.quality
-                    )
+                    self._host.write(target.name, value, at, quality)
             except RecordError as error:
                 failures.append(str(error))
         if failures:
             raise RecordError("; ".join(failures))
-
-    def _invalidate(self, record: Record) -> None:
-        for target in self._targets:
-            self._host.write(target.name, None, timestamp_s(record), Quality.INVALID)

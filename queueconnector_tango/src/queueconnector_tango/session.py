@@ -77,6 +77,7 @@ class DeviceSession:
         """The latest gaps of all exchanges, as JSON."""
         self._healthy = True
         self._looked_s = time.monotonic()
+        self._known: object = None
         self._gaps_known: object = None
         self._name = name
         self._settings = settings
@@ -257,17 +258,25 @@ class DeviceSession:
     async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(REFRESH_PERIOD_S)
-            self._publish()
+            if self._has_news():
+                self._publish()
             self._view.refreshed()
             await self._keep_values()
 
-    def _look(self) -> None:
-        """Take over health, counters and gaps; what has changed is sent."""
+    def _has_news(self) -> bool:
+        """Take over health, and see whether an exchange has done anything since."""
         self._looked_s = time.monotonic()
-        healthy = not self.connector.ailments() and self._fault is None
+        wrong = self.connector.ailments()
+        healthy = not wrong and self._fault is None
         if healthy != self._healthy:
             self._healthy = healthy
             self._view.show_own("exchanges_healthy", healthy)
+        known = (wrong, [exchange.pulse for exchange in self.connector.exchanges])
+        former, self._known = self._known, known
+        return known != former
+
+    def _show_figures(self) -> None:
+        """Take over counters and gaps; what has changed is sent."""
         statistics = json.dumps(self.connector.statistics())
         if statistics != self.statistics:
             self.statistics = statistics
@@ -280,7 +289,8 @@ class DeviceSession:
             self._view.show_own("exchanges_gaps", self.gaps)
 
     async def _keep_values(self) -> None:
-        await asyncio.to_thread(self._kept.write, self.attributes.held())
+        if self._kept.has_file:
+            await asyncio.to_thread(self._kept.write, self.attributes.held())
 
     def _changed(self) -> None:
         """Each change of state is an event; of the texts of one turn of the loop, the last is."""
@@ -311,7 +321,8 @@ class DeviceSession:
         if status != self._status:
             self._status = status
             self._view.show_status(status)
-        self._look()
+        self._has_news()
+        self._show_figures()
 
 
 async def _nothing() -> None:

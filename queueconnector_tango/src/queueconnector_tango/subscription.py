@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
 import attrs
@@ -17,17 +17,19 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import FatalError, RecordError
 from queueconnector_core.overflow_gap import OverflowGap
 from queueconnector_core.record import Batch, LazyMetadata, Value
-from queueconnector_tango._lookout import Polled
-from queueconnector_tango._proxy import (
+from queueconnector_tango._events import (
     Event,
+    Form,
     Outage,
-    Subscription,
+    Reading,
     form_of,
-    is_initial,
+    looks_of,
     read_outage,
     read_value,
     refuse_enum,
 )
+from queueconnector_tango._lookout import Polled
+from queueconnector_tango._proxy import Subscription
 from queueconnector_tango.descriptors import TangoSubscriptionSourceDescriptor, event_type
 from queueconnector_tango.reading import Provenance, Scribe
 from queueconnector_tango.repeats import Repeats
@@ -73,6 +75,16 @@ class _Told:
     kind: str
 
 
+@attrs.frozen
+class _Initial:
+    """An event of a value that Tango has read by itself."""
+
+    event: Event
+
+
+_Item: TypeAlias = Event | _Initial | _Told
+
+
 class TangoSubscriptionSource:
     """Yields each event of one attribute; at most once, but each loss is told as a gap.
 
@@ -95,15 +107,17 @@ class TangoSubscriptionSource:
         self._scribe = Scribe(name, read_value)
         self._repeats = Repeats()
         self._outage: str | None = None
-        self._overflow: OverflowGap[Event | _Told] = OverflowGap(
+        self._form: Form | None = None
+        self._looks: object = None
+        self._overflow: OverflowGap[_Item] = OverflowGap(
             self._gaps,
             self._scribe.name,
             f"{descriptor.overflow}: the exchange is slower than the device",
-            lambda item: _origin_of(item).reading.timestamp_ns,
+            lambda item: _reading_of(item).timestamp_ns,
         )
         self._heard = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._buffer: Buffer[Event | _Told] | None = None
+        self._buffer: Buffer[_Item] | None = None
         self._subscription: Subscription | None = None
         self._watch: Watch | None = None
         self._vigil: Vigil | None = None
@@ -215,8 +229,8 @@ class TangoSubscriptionSource:
             self._note(outage)
             watch.trouble(event, outage)
         else:
-            watch.arrived(event)
-            buffer.put(event)
+            is_initial = watch.arrived(event)
+            buffer.put(_Initial(event) if is_initial else event)
         if self._loop is not None:
             loop, self._loop = self._loop, None
             with suppress(RuntimeError):  # It is closed already.
@@ -236,7 +250,7 @@ class TangoSubscriptionSource:
             self._outage = outage.text
             logger.warning("%s: %s: no events: %s", self._exchange, self._scribe.name, outage.text)
 
-    def _batch(self, items: list[Event | _Told], dropped: int) -> Batch:
+    def _batch(self, items: list[_Item], dropped: int) -> Batch:
         values: list[Value] = []
         metadata: list[Provenance] = []
         failures: list[RecordError] = []
@@ -244,31 +258,41 @@ class TangoSubscriptionSource:
             text = f"the buffer of {self._descriptor.buffer_size} events was full"
             failures.append(RecordError(f"{self._scribe.name}: {text}", records=dropped))
         for item in items:
-            polled, kind = self._opened(item)
-            if self._repeats.is_repeat(polled.reading, polled=isinstance(item, _Told)):
+            reading = _reading_of(item)
+            form, kind = self._form_and_kind(item, reading)
+            if self._repeats.is_repeat(reading, polled=isinstance(item, _Told)):
                 continue
             try:
-                value, known = self._scribe.write(polled, kind)
+                value, provenance = self._scribe.write(reading, form, kind)
             except RecordError as error:
                 failures.append(error)
             else:
                 values.append(value)
-                metadata.append(known)
-        return Batch(values, LazyMetadata(metadata, Provenance.metadata), failures)
+                metadata.append(provenance)
+        return Batch(
+            values, LazyMetadata(metadata, Provenance.metadata, Provenance.stamp), failures
+        )
 
-    def _opened(self, item: Event | _Told) -> tuple[Polled, str]:
-        told = _origin_of(item)
-        refuse_enum(self._scribe.name, told.form)
+    def _form_and_kind(self, item: _Item, reading: Reading) -> tuple[Form, str]:
         if isinstance(item, _Told):
-            return told, item.kind
+            return self._accepted(item.polled.form), item.kind
         self._outage = None
-        if is_initial(item):
+        if isinstance(item, _Initial):
             self._repeats.renew()
-            return told, "initial"
-        return told, item.event
+            self._looks = None
+            return self._accepted(form_of(item.event.attr_value)), "initial"
+        looks = looks_of(reading.value)
+        if self._form is None or looks is None or looks != self._looks:
+            self._form = self._accepted(form_of(item.attr_value))
+            self._looks = looks
+        return self._form, item.event
+
+    def _accepted(self, form: Form) -> Form:
+        refuse_enum(self._scribe.name, form)
+        return form
 
 
-def _origin_of(item: Event | _Told) -> Polled:
+def _reading_of(item: _Item) -> Reading:
     if isinstance(item, _Told):
-        return item.polled
-    return Polled(read_value(item.attr_value), form_of(item.attr_value))
+        return item.polled.reading
+    return read_value(item.event.attr_value if isinstance(item, _Initial) else item.attr_value)

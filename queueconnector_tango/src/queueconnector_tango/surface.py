@@ -120,5 +120,7 @@ class DeviceSurface:
 
 def _in_parts(local: LocalAttribute, held: Snapshot) -> tuple[Any, ...]:
     """Value (label and octets: two parts), time and quality, as PyTango takes them."""
-    value = held.value if local.claim.spec.is_bytes else (held.value,)
-    return (*value, held.time_s, _QUALITIES[held.quality])
+    quality = _QUALITIES[held.quality]
+    if local.is_pair:
+        return (*held.value, held.time_s, quality)
+    return (held.value, held.time_s, quality)

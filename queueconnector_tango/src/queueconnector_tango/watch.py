@@ -12,8 +12,9 @@ import attrs
 
 from queueconnector_core.gaps import Gap, GapLedger, GapReason
 from queueconnector_tango._census import CENSUS
+from queueconnector_tango._events import SUBSCRIBED, Outage, Reading, read_value
 from queueconnector_tango._lookout import Polled, counter_key
-from queueconnector_tango._proxy import Outage, Reading, Subscription, is_initial, read_value
+from queueconnector_tango._proxy import Subscription
 from queueconnector_tango.doubt import Doubt, Missed, Proof
 from queueconnector_tango.rate import Rate
 from queueconnector_tango.repeats import is_news, is_within
@@ -91,28 +92,28 @@ class Watch:
         """The attribute, with its device."""
         return self.subscription.name
 
-    # In threads of Tango.
-
-    def arrived(self, event: Any) -> None:
-        """An event with a value, or with quality INVALID."""
+    def arrived(self, event: Any) -> bool:
+        """An event with a value, or with quality INVALID; True: Tango has read it by itself."""
         if not self.key:
             self.key = counter_key(f"{event.attr_name}.{event.event}")
             CENSUS.join(self.key, self.tally)
         self._latest = event
-        now = time.monotonic()
-        if CENSUS.is_numbered(event):
+        self.heard_at = now = time.monotonic()
+        reason = event.event_reason
+        if CENSUS.is_numbered(reason):
             self.tally.came += 1
             if self.tally.is_due:
                 CENSUS.take(self.key, self.tally)
-        if not is_initial(event):
-            if self._proof is not None and self._proof.first is None:
-                self._proof.first = event
-            self._arrived_at = now
-        self.heard_at = now
+        if reason is SUBSCRIBED:
+            return True
+        if self._proof is not None and self._proof.first is None:
+            self._proof.first = event
+        self._arrived_at = now
+        return False
 
     def trouble(self, event: Any, outage: Outage) -> None:
         """An event that tells an error."""
-        is_numbered = CENSUS.is_numbered(event)
+        is_numbered = CENSUS.is_numbered(event.event_reason)
         if outage.missed:
             if self._missed is None:
                 self._missed = Missed(self._last_ns(), self._arrived_at)
@@ -124,8 +125,6 @@ class Watch:
         self._troubles.append(outage)
         if self._doubt is None:
             self.wake()
-
-    # In the event loop.
 
     @property
     def in_doubt(self) -> bool:
@@ -159,8 +158,7 @@ class Watch:
     @property
     def known(self) -> Reading | None:
         """The latest value that was delivered."""
-        latest = self._latest
-        return latest if latest is None or isinstance(latest, Reading) else _value_of(latest)
+        return None if self._latest is None else _known(self._latest)
 
     def is_silent(self, since: float) -> bool:
         """Whether no event came since, although all seemed well."""
@@ -232,7 +230,7 @@ class Watch:
         """See whether the first events came; those that are on their way are waited for."""
         if proof.first is not None:
             self._proof = None
-            if proof.news and proof.news.timestamp_ns < _value_of(proof.first).timestamp_ns:
+            if proof.news and proof.news.timestamp_ns < _known(proof.first).timestamp_ns:
                 text = "the first events after the subscription did not come"
                 self._enter(GapReason.EVENT_TIMEOUT, self._began_ns, None, text)
         elif asked > proof.since + QUIET_S:
@@ -396,5 +394,5 @@ class Watch:
         return True
 
 
-def _value_of(event: Any) -> Reading:
-    return read_value(event.attr_value)
+def _known(told: Any) -> Reading:
+    return told if isinstance(told, Reading) else read_value(told.attr_value)

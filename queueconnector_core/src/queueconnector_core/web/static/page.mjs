@@ -1,9 +1,9 @@
 // The status page: asks the host every two seconds and draws what it says. Nothing is kept.
 
 const byId = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
 const EVERY_MS = 2000;
 const SHOWN_ROWS = 300;
+const HEIGHT_PX = 150;
 const SHOWN_RECORDS = 64;
 
 let status = null;
@@ -158,13 +158,6 @@ function searchable(one) {
 
 // ---- plots --------------------------------------------------------------------------------
 
-function drawn(tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 // A round number at or above `value`.
 function ceiling(value) {
   if (!(value > 0)) return 1;
@@ -172,53 +165,84 @@ function ceiling(value) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
 }
 
-// Draws y over x into an SVG; null leaves a hole. `options`: from, to (of x), below (of y), text
-// (of y), ends (two words under the axis).
-function plot(svg, xs, ys, { from, to, below = 0, above, text, ends, name }) {
-  const width = Math.max(svg.clientWidth, 200);
-  const height = Math.max(svg.clientHeight, 100);
-  const [left, right, top, bottom] = [62, width - 8, 8, height - 20];
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("aria-label", name);
-  const known = ys.filter((y) => y !== null && Number.isFinite(y));
-  const peak = above ?? ceiling(known.reduce((most, y) => Math.max(most, y), 0));
-  const span = peak - below || 1;
-  const x = (value) => left + ((value - from) / (to - from || 1)) * (right - left);
-  const y = (value) => bottom - ((value - below) / span) * (bottom - top);
-  const parts = [];
-  for (const share of [0, 0.5, 1]) {
-    const level = below + share * span;
-    parts.push(drawn("line", { class: "grid", x1: left, x2: right, y1: y(level), y2: y(level) }));
-    parts.push(drawn("text", { x: left - 6, y: y(level) + 4, "text-anchor": "end" }, text(level)));
-  }
-  parts.push(drawn("text", { x: left, y: height - 5 }, ends[0]));
-  parts.push(drawn("text", { x: right, y: height - 5, "text-anchor": "end" }, ends[1]));
-  const pieces = runs(xs, ys);
-  for (const piece of pieces) {
-    if (piece.length === 1) parts.push(drawn("circle", { class: "dot", cx: x(piece[0][0]), cy: y(piece[0][1]), r: 1.6 }));
-    else parts.push(drawn("path", { class: "line", d: `M${piece.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L")}` }));
-  }
-  svg.replaceChildren(...parts);
+const drawings = new Map();
+
+// Draws y over x into an element; null leaves a hole. `about`: from, to (of x), below, above (of y),
+// text (of y), isTime (x is in seconds since 1970) and name. The arrow keys read the points.
+function plot(place, xs, ys, about) {
+  place.setAttribute("aria-label", about.name);
+  const drawing = drawings.get(place) ?? begun(place, about);
+  drawing.about = about;
+  drawing.uplot.setData([xs, ys.map((y) => (Number.isFinite(y) ? y : null))]);
 }
 
-// The pieces of a curve between its holes.
-function runs(xs, ys) {
-  const pieces = [];
-  let piece = [];
-  xs.forEach((x, index) => {
-    const y = ys[index];
-    if (y === null || !Number.isFinite(y)) { if (piece.length) pieces.push(piece); piece = []; }
-    else piece.push([x, y]);
-  });
-  if (piece.length) pieces.push(piece);
-  return pieces;
+function begun(place, about) {
+  const drawing = { about };
+  drawing.uplot = new uPlot(looks(place, drawing), [[], []], place);
+  drawings.set(place, drawing);
+  place.uplot = drawing.uplot;
+  place.addEventListener("keydown", (event) => step(drawing.uplot, event));
+  resizing.observe(place);
+  return drawing;
 }
+
+function looks(place, drawing) {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+  const axis = {
+    stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 },
+    ticks: { show: false }, font: "11px system-ui, sans-serif",
+  };
+  const shown = (value, text) => (value === null || value === undefined ? "–" : text(value));
+  const peak = (ys) => ceiling(extremes(ys.filter((y) => y !== null))[1]);
+  return {
+    ...sizeOf(place),
+    tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "Etc/UTC"),
+    cursor: { drag: { x: false, y: false } },
+    scales: {
+      x: { time: Boolean(drawing.about.isTime), range: () => [drawing.about.from, drawing.about.to] },
+      y: { range: (uplot) => [drawing.about.below ?? 0, drawing.about.above ?? peak(uplot.data[1])] },
+    },
+    axes: [
+      { ...axis, size: 26, gap: 2, ...(drawing.about.isTime && { values: (_, times) => times.map(minute) }) },
+      { ...axis, size: 62, gap: 4, values: (_, levels) => levels.map((level) => drawing.about.text(level)) },
+    ],
+    series: [
+      drawing.about.isTime ? { label: "UTC", value: "{HH}:{mm}:{ss}" } : { label: "at", value: (_, x) => shown(x, String) },
+      { label: "value", stroke: () => colour("blue"), width: 1.6, value: (_, y) => shown(y, drawing.about.text) },
+    ],
+  };
+}
+
+const minute = (time) => new Date(time * 1e3).toISOString().slice(11, 16);
+
+const sizeOf = (place) => ({ width: Math.max(place.clientWidth, 200), height: HEIGHT_PX });
+
+function step(uplot, event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const [xs, ys] = uplot.data;
+  if (!by || !xs.length) return;
+  event.preventDefault();
+  const last = xs.length - 1;
+  const index = Math.min(Math.max((uplot.cursor.idx ?? (by > 0 ? -1 : last + 1)) + by, 0), last);
+  uplot.setCursor({ left: uplot.valToPos(xs[index], "x"), top: uplot.valToPos(ys[index] ?? 0, "y") });
+}
+
+const resizing = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    drawings.get(target)?.uplot.setSize(sizeOf(target));
+  }
+});
+
+// Colours are looked up when something is drawn.
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const { uplot } of drawings.values()) uplot.redraw(false, true);
+});
 
 function showHistory(prefix, history) {
   const now = status.time_s;
   const known = history.time_s[0] ?? now;
   const minutes = Math.min(60, 5 * Math.ceil(Math.max(now - known, 1) / 300));
-  const hour = { from: now - 60 * minutes, to: now, ends: [`${minutes} min ago`, "now"] };
+  const hour = { from: now - 60 * minutes, to: now, isTime: true };
   plot(byId(`plot-${prefix}-rate`), history.time_s, history.delivered_hz, { ...hour, text: rounded, name: "Delivered records per second over the last hour" });
   plot(byId(`plot-${prefix}-latency`), history.time_s, history.latency_s, { ...hour, text: seconds, name: "Latency over the last hour" });
   const last = (values) => values.findLast((value) => value !== null);
@@ -308,14 +332,13 @@ function showValue(records) {
   const { value } = last;
   if (isNumber(value)) {
     const number = element("p", { class: "number" }, String(value));
-    const svg = place.querySelector("svg") ?? drawn("svg", { class: "plot", role: "img" });
-    if (svg.parentNode !== place || place.children.length !== 2) place.replaceChildren(number, svg);
-    else place.firstChild.replaceWith(number);
-    curve(svg, trace, "Values since you look", ["since you look", "now"]);
+    const line = place.querySelector(".plot") ?? canvasFor(place);
+    place.querySelector(".number")?.remove();
+    place.prepend(number);
+    curve(line, trace, "Values since you look");
   } else if (Array.isArray(value) && value.length && value.every(isNumber)) {
-    const svg = place.querySelector("svg") ?? drawn("svg", { class: "plot", role: "img" });
-    if (place.firstChild !== svg || place.children.length !== 1) place.replaceChildren(svg);
-    curve(svg, value.map(Number), "Spectrum", ["0", String((last.shape?.[0] ?? value.length) - 1)]);
+    place.querySelector(".number")?.remove();
+    curve(place.querySelector(".plot") ?? canvasFor(place), value.map(Number), "Spectrum", last.step ?? 1);
   } else if (Array.isArray(value) && value.length && value.every((line) => Array.isArray(line) && line.length && line.every(isNumber))) {
     image(place, value.map((line) => line.map(Number)));
   } else if (isFlat([].concat(value))) {
@@ -364,12 +387,28 @@ function extremes(values) {
   return least <= most ? [least, most] : [0, 1];
 }
 
-function curve(svg, values, name, ends) {
+// Where the last value is drawn as a line from now on.
+function canvasFor(place) {
+  const made = element("div", { class: "plot", role: "group", tabindex: "0" });
+  place.replaceChildren(made);
+  for (const [former, { uplot }] of drawings) {
+    if (former.isConnected) continue;
+    resizing.unobserve(former);
+    uplot.destroy();
+    drawings.delete(former);
+  }
+  return made;
+}
+
+function curve(place, values, name, every = 1) {
   const [least, most] = extremes(values);
-  const margin = (most - least) * 0.05 || Math.abs(most) * 0.05 || 1;
+  const size = Math.max(Math.abs(least), Math.abs(most));
+  const span = most - least;
+  // Steps that are lost beside the values themselves could not be marked on the axis.
+  const margin = span > size * 1e-9 ? span * 0.05 : size * 0.05 || 1;
   const digits = (value) => String(Number(value.toPrecision(4)));
-  const xs = values.map((_, index) => index);
-  plot(svg, xs, values, { from: 0, to: Math.max(values.length - 1, 1), below: least - margin, above: most + margin, text: digits, ends, name });
+  const xs = values.map((_, index) => index * every);
+  plot(place, xs, values, { from: 0, to: Math.max(xs.length - 1, 1) * every, below: least - margin, above: most + margin, text: digits, name });
 }
 
 // Dark blue over green to yellow: even steps are seen as even, also by the colour-blind.
@@ -382,7 +421,7 @@ function colour(share) {
 }
 
 function image(place, lines) {
-  let canvas = place.querySelector("canvas");
+  let canvas = place.querySelector(":scope > canvas");
   if (!canvas) {
     canvas = element("canvas", { role: "img" });
     place.replaceChildren(canvas, element("p", { class: "quiet" }));
