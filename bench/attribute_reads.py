@@ -76,14 +76,15 @@ def reads_while_pushing(seconds: float, rate: int = RATE) -> Comparison:
         proxy.Configure(json.dumps({"exchanges": [_relay(publisher.trl())]}))
         proxy.Start()
         wait_until(lambda: str(proxy.state()) == "ON", 10, "ON")
-        publisher.proxy().Push(["spectrum", str(int(rate * (seconds + 2))), str(rate)])
+        pushed = str(int(rate * (seconds + 2)))
+        publisher.proxy().Push(["spectrum", pushed, str(rate)])
 
         def measured() -> Measurement:
             pid = connector.process.pid
             used_s = cpu_of(pid)
             counts = _hammered(connector.trl(), seconds)
-            alive = {"alive": float(connector.is_running and str(proxy.state()) == "ON")}
-            return Measurement(int(counts["reads"]), seconds, cpu_of(pid) - used_s, counts | alive)
+            counts["alive"] = float(connector.is_running and str(proxy.state()) == "ON")
+            return Measurement(int(counts["reads"]), seconds, cpu_of(pid) - used_s, counts)
 
         case = f"{READERS} clients"
         return compare(
@@ -108,7 +109,7 @@ def _hammered(trl: str, seconds: float) -> dict[str, float]:
         for client in clients:
             client.told()
         counts: list[dict[str, float]] = [client.told() for client in clients]
-    return {name: sum(each[name] for each in counts) for name in counts[0]}
+    return {name: float(sum(each[name] for each in counts)) for name in counts[0]}
 
 
 def _relay(trl: str) -> dict[str, Any]:
