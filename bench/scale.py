@@ -131,7 +131,7 @@ def reconfigured(size: int, rounds: int) -> Comparison:
 
 
 def _change(size: int) -> Measurement:
-    half, numbers = size // 2, list(range(1, 4_001))
+    half, numbers = size // 2, list(range(1, 2_001))
     ticking = _exchange(
         {"type": "InMemorySource", "data": numbers, "delay": 0.002},
         {"type": "TangoLocalAttributeSink", "attribute_name": "ticks"},
