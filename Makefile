@@ -1,4 +1,4 @@
-# Thin names over nox. Each target sets up what it needs: a clean clone and Python 3 are enough.
+# Thin names over nox. Each target sets up what it needs: a clean clone, Python 3 and npm are enough.
 
 PYTHON ?= python3
 INSTALLER ?= auto

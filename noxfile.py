@@ -89,7 +89,8 @@ def types(session: nox.Session) -> None:
     """Strict types of sources and tests, as every supported Python sees them."""
     sources = [str(member.relative_to(ROOT) / "src") for member in members()]
     examples = [str(folder.relative_to(ROOT)) for folder in ROOT.glob("examples/*/tests")]
-    others = ["tests", *examples, "tools", "bench", "deploy", "noxfile.py"]
+    builds = [str(file.relative_to(ROOT)) for file in ROOT.glob("*/hatch_build.py")]
+    others = ["tests", *examples, "tools", "bench", "deploy", "noxfile.py", *builds]
     for version in PYTHON_VERSIONS:
         session.run(tool("mypy"), "--python-version", version, *sources, *others)
 

@@ -24,6 +24,7 @@ BENCHMARKS: Final = {
     "in-memory": "bench.in_memory:benchmark",
     "codecs": "bench.codecs:benchmark",
     "kafka-copy": "bench.kafka_copy:benchmark",
+    "peers": "bench.peers.benchmark:benchmark",
 }
 """Module and function by name; a module is imported when its benchmark is to run."""
 

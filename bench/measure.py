@@ -30,7 +30,7 @@ __all__ = (
 )
 
 Figure = str
-"""What is compared: a property of `Measurement`, such as `rate` and `cpu_us`, or a name in `more`."""
+"""What is compared: `rate`, `cpu_us`, `cpu_rate`, or a name in `Measurement.more`."""
 
 
 @attrs.frozen
@@ -66,13 +66,14 @@ class Measurement:
     @property
     def cpu_rate(self) -> float:
         """Records per second of CPU."""
-        return self.records / self.cpu_s
+        return self.records / self.cpu_s if self.cpu_s else math.inf
 
     def figure(self, name: Figure) -> float:
         """One of the figures by its name. Raises `KeyError`."""
-        own = {"rate": self.rate, "cpu_us": self.cpu_us, "cpu_rate": self.cpu_rate}
-        return own[name] if name in own else self.more[name]
+        return float(getattr(self, name)) if name in OWN else self.more[name]
 
+
+OWN: Final = frozenset({"rate", "cpu_us", "cpu_rate"})
 
 Kind = Literal["ratio", "difference", "absolute"]
 
@@ -221,9 +222,7 @@ class Comparison:
     def row(self) -> str:
         """The last case beside the base, on one line."""
         case = list(self.rounds[0])[-1]
-        figures = (
-            f"{self.median(self.base, 'wall_us'):>12,.2f}{self.median(case, 'wall_us'):>12,.2f}"
-        )
+        figures = "".join(f"{self.median(each, 'cpu_us'):>12,.2f}" for each in (self.base, case))
         goal = next((f"{goal.limit:>8.1f}" for goal in self.goals if goal.case == case), "")
         return f"{self.name:40}{figures}{self.ratio(case, 'cpu_rate'):>8.1f}{goal}"
 

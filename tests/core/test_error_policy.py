@@ -10,7 +10,7 @@ import pytest
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.dead_letters import DeadLetters
+from queueconnector_core.dead_letters.writing import DeadLetters
 from queueconnector_core.descriptors import ErrorPolicyDescriptor
 from queueconnector_core.discovery import discover
 from queueconnector_core.error_policy import ErrorPolicy

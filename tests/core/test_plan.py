@@ -14,7 +14,7 @@ import pytest
 
 from queueconnector_core.component import Claim, ComponentKind, ComponentType, Services
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.dead_letters import LETTER_SPEC
+from queueconnector_core.dead_letters.writing import LETTER_SPEC
 from queueconnector_core.descriptors import SinkDescriptor
 from queueconnector_core.errors import ConfigError
 from queueconnector_core.plan import ExchangePlan, Plan, read_plan

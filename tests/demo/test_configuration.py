@@ -61,6 +61,7 @@ def test_a_run_has_as_many_scans_as_fit(tmp_path: Path) -> None:
     ("changes", "problem"),
     [
         ({"dishes": 0}, "--dishes 0: at least 1"),
+        ({"web_port": 65536}, "--web-port 65536: allowed are 0 .any free port. to 65535"),
         ({"rate": 1000.0}, "--rate 1000: allowed are 2 to 100"),
         ({"scan": 0.5}, "--scan 0.5: too short for 10 pointings at --rate 10"),
         ({"duration": 19.0}, "--duration 19: too short .* at least 4 scans of 5 s"),

@@ -1,69 +1,13 @@
 """The demo as its user runs it: the whole loop, its exit codes, and what it leaves behind."""
 
-import os
 import signal
-import subprocess
-import sys
-import uuid
 from pathlib import Path
 
 import pytest
 
 from devservices.kafka import KafkaBroker
-from devservices.process import free_port, wait_until
-
-DEMO = [sys.executable, "-m", "pointing_loop"]
-MARK = "POINTING_LOOP_TEST"
-TIMEOUT_S = 60.0
-
-
-class Run:
-    """The demo as a child process; everything that it starts inherits its mark."""
-
-    def __init__(self, directory: Path, *arguments: str, path: str | None = None) -> None:
-        self.mark = uuid.uuid4().hex
-        self._log = directory / "output.txt"
-        environment = os.environ | {MARK: self.mark} | ({"PATH": path} if path else {})
-        with self._log.open("wb") as output:
-            self._popen = subprocess.Popen(
-                [*DEMO, *arguments],
-                cwd=directory,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def output(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-    def wait_for(self, text: str) -> None:
-        def said() -> bool:
-            assert self._popen.poll() is None, f"ended before {text!r}:\n{self.output}"
-            return text in self.output
-
-        wait_until(said, TIMEOUT_S, f"the demo to say {text!r}")
-
-    def signal(self, number: signal.Signals) -> None:
-        self._popen.send_signal(number)
-
-    def exit_code(self) -> int:
-        try:
-            return self._popen.wait(TIMEOUT_S)
-        finally:
-            self._popen.kill()
-
-    def left_behind(self) -> list[str]:
-        """Command lines of living processes that the demo started."""
-        found = []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if f"{MARK}={self.mark}".encode() in (process / "environ").read_bytes():
-                    found.append((process / "cmdline").read_text().replace("\0", " "))
-            except OSError:
-                continue  # It ended meanwhile, or belongs to someone else.
-        return found
+from devservices.process import free_port
+from tests.demo.running import Run
 
 
 @pytest.fixture

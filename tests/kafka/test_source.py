@@ -42,6 +42,31 @@ async def test_all_that_is_written_after_start_is_read_and_nothing_before(
     assert await reader.end() == ["after"] * 3
 
 
+@pytest.mark.parametrize("group_id", [None, "lagging"])
+async def test_the_lag_is_what_is_in_the_partitions_and_was_not_read(
+    kafka: Harness, group_id: str | None
+) -> None:
+    topic = kafka.topic(partitions=2)
+    for partition in range(2):
+        kafka.produce(topic, *[b"'waits'"] * 1500, partition=partition)
+    group = group_id and f"{topic}-{group_id}"
+    source = kafka.source(topic, start="earliest", group_id=group)
+    assert source.lag() is None
+    await source.start()
+    read, lags = 0, list[int | None]()
+    async for batch in source.read():
+        read += len(batch)
+        lags.append(source.lag())
+        if read == 3000:
+            break
+    # A partition that no broker has told of yet does not count.
+    assert lags[-1] == 0
+    assert lags[-2] is not None
+    assert 0 < lags[-2] <= 3000 - 1
+    await source.stop()
+    assert source.lag() is None
+
+
 async def test_each_start_reads_from_then_on(kafka: Harness, reading: type[Reader]) -> None:
     topic = kafka.topic()
     source = kafka.source(topic)

@@ -87,4 +87,5 @@ async def test_records_of_aborted_transactions_are_read_only_if_asked_for(
     source = kafka.source(topic, "int64", start="earliest", until="latest", isolation_level=level)
     await source.start()
     assert await reading(source).end() == expected
+    assert source.lag() == 0
     await source.stop()

@@ -86,3 +86,10 @@ def test_the_wheel_of_core_holds_the_hints_for_installing(wheels: list[Path]) ->
     names = {distribution_of(path) for path in wheels} - {"queueconnector-core"}
     assert hints.keys() - names <= {"queueconnector-sdp"}, "it comes with the database"
     assert names <= hints.keys()
+
+
+def test_the_wheel_of_core_holds_the_library_of_the_plots(wheels: list[Path]) -> None:
+    (core,) = (path for path in wheels if path.name.startswith("queueconnector_core-"))
+    folder = "queueconnector_core/web/static/uplot"
+
+    assert {f"{folder}/LICENSE", f"{folder}/uPlot.iife.min.js"} <= set(files_of(core))

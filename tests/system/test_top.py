@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
-import re
 import subprocess
-import sys
-import termios
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from devservices.process import wait_until
 from queueconnector_core.cli.top_view import TopView
+from tests.screen import COMMAND, Screen
 
-COMMAND = str(Path(sys.executable).parent / "queueconnector")
-TIMEOUT_S = 40.0
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - for tests
 
 
@@ -51,52 +43,6 @@ def token_file(tmp_path: Path) -> Path:
     path = tmp_path / "token"
     path.write_text(TOKEN)
     return path
-
-
-class Screen:
-    """A terminal of 120 columns with `top` in it: what it shows, and a keyboard."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._keyboard, terminal = pty.openpty()
-        termios.tcsetwinsize(terminal, (24, 120))
-        os.set_blocking(self._keyboard, False)
-        self._process = subprocess.Popen(
-            [COMMAND, "top", *arguments, "--interval-s", "0.2"],
-            stdin=terminal, stdout=terminal, stderr=terminal,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
-        )  # fmt: skip
-        os.close(terminal)
-        self._shown = ""
-
-    def _look(self, pattern: str) -> bool:
-        with contextlib.suppress(OSError):  # nothing more for now
-            while octets := os.read(self._keyboard, 65536):
-                self._shown += re.sub(
-                    r"\x1b\[[0-9;?]*[a-zA-Z]", "", octets.decode(errors="replace")
-                )
-        return re.search(pattern, self._shown) is not None
-
-    def shows(self, pattern: str) -> None:
-        """Wait until it does; then what it showed before is forgotten."""
-        try:
-            wait_until(lambda: self._look(pattern), TIMEOUT_S, pattern)
-        except TimeoutError:
-            raise AssertionError(f"no {pattern!r} in {self._shown[-3000:]}") from None
-        self._shown = ""
-
-    def press(self, keys: bytes) -> None:
-        os.write(self._keyboard, keys)
-
-    def code(self) -> int:
-        wait_until(
-            lambda: self._look("") and self._process.poll() is not None, TIMEOUT_S, "its end"
-        )
-        return self._process.wait()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        os.close(self._keyboard)
 
 
 def test_an_exchange_is_chosen_paused_resumed_and_restarted_by_keys(
@@ -143,8 +89,8 @@ def test_without_a_token_a_command_is_refused(host: str) -> None:
 def status(*names: str, **values: object) -> dict[str, object]:
     row = {
         **dict.fromkeys(("received_hz", "delivered_hz", "in_flight", "gaps", "dropped"), 0),
-        **dict.fromkeys(("dead_lettered", "waiting_s"), 0), "latency_s": None, "state": "ON",
-        "paused": False, "unhealthy": None, "last_failure": None,
+        **dict.fromkeys(("dead_lettered", "waiting_s"), 0), "latency_s": None, "lag": None,
+        "state": "ON", "paused": False, "unhealthy": None, "last_failure": None,
     }  # fmt: skip
     rows = [row | {"name": name} | values for name in names]
     return {"name": "host", "state": "ON", "exchanges": rows}
@@ -181,6 +127,6 @@ def test_a_column_sorts_the_largest_first() -> None:
     view = TopView()
     few, many = status("few", gaps=1), status("many", gaps=5)
     view.update(few | {"exchanges": [*few["exchanges"], *many["exchanges"]]})  # type: ignore[misc]
-    for _ in range(5):
+    for _ in range(6):
         view.press("s")
     assert view.press("p") == ("many", "pause")

@@ -16,6 +16,7 @@ import pytest
 
 from devservices.chromium import Chromium
 from devservices.kafka import KafkaBroker
+from tests.web.plots import is_drawn
 
 COMMAND = str(Path(sys.executable).parent / "queueconnector")
 TOKEN = "a-token-that-nobody-guesses"  # noqa: S105 - for tests
@@ -28,7 +29,7 @@ MARGIN_S = 5.0
 
 SPECTRUM = [[math.exp(-(((i - n) / 6) ** 2)) for i in range(64)] for n in range(64)]
 IMAGE = [[[math.sin(x / 3 + n) * y for x in range(12)] for y in range(8)] for n in range(8)]
-ENTER, TAB = "\ue007", "\ue004"
+ENTER, TAB, RIGHT = "\ue007", "\ue004", "\ue014"
 
 
 def memory(data: list[Any], delay: float) -> dict[str, Any]:
@@ -160,17 +161,24 @@ def types_of(written: Any) -> list[str]:
 
 def test_a_spectrum_is_drawn_as_a_line(page: World) -> None:
     page.choose("cbf[1]")
-    path = page.browser.wait_for(
-        "return document.querySelector('#value svg .line')?.getAttribute('d')"
-    )
-    points = [tuple(map(float, point.split())) for point in path.removeprefix("M").split("L")]
-    assert len(points) == 64
-    assert [x for x, _ in points] == sorted(x for x, _ in points)
-    middle = min(points, key=lambda point: point[1])
-    assert middle[1] < points[0][1] or middle[1] < points[-1][1], "a peak stands out"
+    page.browser.wait_for(is_drawn("#value .plot"))
+    xs, ys = page.browser.run("return document.querySelector('#value .plot').uplot.data")
+    assert xs == list(range(64))
+    assert max(ys) > min(ys[0], ys[-1]), "a peak stands out"
     about = page.browser.run("return document.getElementById('value-about').textContent")
     assert "VALID" in about
     assert "spectra[0]@" in about
+
+
+def test_the_points_of_a_plot_are_read_with_the_arrow_keys(page: World) -> None:
+    page.choose("cbf[1]")
+    page.browser.wait_for(is_drawn("#value .plot"))
+    page.browser.run("document.querySelector('#value .plot').focus()")
+    page.browser.press(RIGHT, RIGHT)
+    told = "[...document.querySelectorAll('#value .u-value')].map((each) => each.textContent)"
+    at, value = page.browser.wait_for(f"const told = {told}; return told[0] === '1' && told")
+    assert at == "1"
+    float(value)
 
 
 def test_an_image_is_drawn_pixel_by_pixel(page: World) -> None:
@@ -191,12 +199,12 @@ def test_a_number_is_shown_exactly(page: World) -> None:
     page.choose("local[1]")
     shown = page.browser.wait_for("return document.querySelector('#value .number')?.textContent")
     assert abs(int(shown) - 2**60) < 5000, "JavaScript's own numbers would round it"
-    page.browser.wait_for("return document.querySelector('#value svg .line')")
+    page.browser.wait_for(is_drawn("#value .plot"))
 
 
 def test_rates_and_latency_are_plotted(page: World) -> None:
     for plot in ("rate", "latency"):
-        page.browser.wait_for(f"return document.querySelector('#plot-all-{plot} .line')", 40)
+        page.browser.wait_for(is_drawn(f"#plot-all-{plot}"), 40)
     assert page.browser.run("return document.getElementById('all-rate').textContent") != "–/s"
 
 
@@ -238,7 +246,7 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night(
 ) -> None:
     world.open(width=width, height=800, dark=dark)
     world.choose("cbf[1]")
-    world.browser.wait_for("return document.querySelector('#value svg .line')")
+    world.browser.wait_for(is_drawn("#value .plot"))
     assert world.browser.run("return document.documentElement.scrollWidth <= innerWidth")
     ground, ink = world.browser.run("""
         const style = getComputedStyle(document.documentElement);

@@ -19,6 +19,7 @@ from queueconnector_core.registry import Registry
 from queueconnector_core.report import Report, gaps_report, statistics_report
 from queueconnector_core.states import State, Trigger, aggregate, allows, refusal
 from queueconnector_core.status import status_text
+from queueconnector_core.tracing import flush_spans
 
 __all__ = ("Connector",)
 
@@ -195,6 +196,7 @@ class Connector:
             await follower.close(retire=False)
         await self.configured()
         await asyncio.gather(*(group.shut_down() for group in self.groups.values()))
+        await flush_spans()
 
     async def settled(self) -> None:
         """Wait until no configuration is under way and every group is at rest: OFF or FAULT."""

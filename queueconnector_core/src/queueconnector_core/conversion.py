@@ -90,13 +90,16 @@ _PAIR: Final = "allowed: (encoding, octets) or [encoding, base64 text]"
 
 
 def _octets(value: Any) -> tuple[str, bytes]:
+    # What nearly all values are comes first: this is called for every message.
+    if type(value) is tuple and len(value) == 2:
+        label, octets = value
+        if type(label) is str and type(octets) is bytes:
+            return value
     if isinstance(value, bytes | bytearray | memoryview):
         return "", bytes(value)
     if not isinstance(value, list | tuple) or len(value) != 2:
         refuse(value, BYTES, _PAIR)
     label, octets = value
-    if type(octets) is bytes and type(label) is str:
-        return label, octets
     if isinstance(octets, str):
         try:
             octets = base64.b64decode(octets, validate=True)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import attrs
 
-from queueconnector_core.dead_letters import DeadLetters
+from queueconnector_core.dead_letters.writing import DeadLetters
 from queueconnector_core.descriptors import ErrorPolicyDescriptor
 from queueconnector_core.errors import FatalError, RecordError, RecordErrors
 from queueconnector_core.merge import close

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 from queueconnector_core.error_policy import ErrorPolicy
 from queueconnector_core.errors import FatalError, RecordError, RetryableError, placed
@@ -19,6 +20,7 @@ from queueconnector_core.protocols import (
     DrainableSource,
     HoldingPipe,
     ImpairableSink,
+    LaggingSource,
     Pipe,
     ProvenSource,
     Sink,
@@ -28,6 +30,10 @@ from queueconnector_core.record import Batch
 from queueconnector_core.stats import Statistics
 from queueconnector_core.tap import Taps
 from queueconnector_core.together import together
+from queueconnector_core.tracing import batch_spans
+
+if TYPE_CHECKING:
+    from queueconnector_core.spans import BatchSpans
 
 __all__ = ("Exchange",)
 
@@ -85,6 +91,7 @@ class Exchange:
         self.is_paused = False
         """Nothing is taken from the sources, until `resume` or `drain`."""
         self._flows = asyncio.Event()
+        self._spans: BatchSpans | None = None
         self._draining = False
         self._reconnecting: set[asyncio.Timeout] = set()
 
@@ -112,6 +119,12 @@ class Exchange:
             return 0.0
         return max(source.silent_s() for source in self._proven)
 
+    def lag(self) -> int | None:
+        """Records that wait at the far ends of those sources that know; None: no source knows."""
+        told = (source.lag() for source in self._sources if isinstance(source, LaggingSource))
+        known = [lag for lag in told if lag is not None]
+        return sum(known) if known else None
+
     def impaired(self) -> str | None:
         """What does not work of a sink that can be written all the same."""
         for sink in self._impairable:
@@ -128,10 +141,18 @@ class Exchange:
         if self.is_paused:
             self._flows.clear()
         self.statistics.consecutive_failures = 0
+        if self._spans is None and (spans := await batch_spans(self.name, self.taps.stages)):
+            self.trace_with(spans)
         if self._gap_sink is not None:
             self._gap_sink.start(self.name)
         for components in (self._ends, self._sources):
             await together(partial(self._retrying, each, each.start) for each in components)
+
+    def trace_with(self, spans: BatchSpans) -> None:
+        """Make a span for each batch from now on."""
+        self._spans = spans
+        for stage in spans.stages:
+            self.taps.listen(stage, partial(spans.passed, stage))
 
     async def run(self) -> None:
         """Stream until every source has ended.
@@ -199,6 +220,8 @@ class Exchange:
     def _abandon(self) -> None:
         began_ns = self.statistics.settled_ns
         lost = self.statistics.abandon("the exchange was stopped before they were delivered")
+        if self._spans is not None:
+            self._spans.abandon("given up when the exchange was stopped")
         if lost:
             reason = GapReason.GIVEN_UP
             self.gaps.add(Gap(self.name, reason, began_ns, time.time_ns(), lost, is_exact=True))
@@ -220,8 +243,10 @@ class Exchange:
                     if self.is_paused:
                         # It counts as received when it may go on.
                         await self._flows.wait()
-                    replayable = bool(batch.acknowledgements)
+                    replayable = batch.is_replayable
                     self.statistics.receive(batch.source_records, replayable=replayable)
+                    if self._spans is not None:
+                        batch = self._spans.received(batch, stage)  # noqa: PLW2901
                     if self.taps.are_watched:
                         self.taps.show(stage, batch)
                     yield self.errors.received(batch, number, stage)
@@ -254,6 +279,8 @@ class Exchange:
 
     async def _deliver(self, batch: Batch) -> None:
         failed: dict[int, RecordError] = {}
+        if self._spans is not None:
+            batch = self._spans.sending(batch)
         if len(batch):
             for stage, sink in placed("sink", self._sinks):
                 await self._write(sink, batch, failed, stage)
@@ -264,12 +291,14 @@ class Exchange:
         self.statistics.deliver(records - failed_records, batch.filtered)
         if batch.failures:
             await self._fail(batch)
-        self.statistics.settled(records, replayable=bool(batch.acknowledgements))
+        self.statistics.settled(records, replayable=batch.is_replayable)
         for acknowledgement in batch.acknowledgements:
             acknowledgement.release()
 
     async def _fail(self, batch: Batch) -> None:
         """Do with the failures of a batch what the policy says."""
+        if self._spans is not None:
+            self._spans.failed(batch)
         dropped, dead = self.errors.judge(batch.failures)
         if dead and self.errors.letters is not None:
             letters = self.errors.letters

@@ -8,6 +8,7 @@
 | `queueconnector_records_dropped_total` | records that were not delivered, and are not kept |
 | `queueconnector_records_dead_lettered_total` | records that were not delivered, and are kept |
 | `queueconnector_records_in_flight` | records on their way |
+| `queueconnector_lag_records` | records that wait at the far ends of sources, where they know |
 | `queueconnector_flight_seconds_total` | time that records spent on their way, summed over them |
 | `queueconnector_gaps_total` | windows of time in which records were lost, or may have been |
 | `queueconnector_gap_records_total` | records lost in them, as far as that is known |
@@ -50,6 +51,7 @@ _COUNTERS: Final[Sequence[tuple[str, str, str]]] = (
 
 _GAUGES: Final[Sequence[tuple[str, Callable[[Report], Any], str]]] = (
     ("records_in_flight", lambda r: r["in_flight"], "Records received and not yet settled."),
+    ("lag_records", lambda r: r["lag"], "Records that wait at the far ends of the sources."),
     ("healthy", lambda r: r["unhealthy"] is None, "1 while the exchange is well, else 0."),
     ("paused", lambda r: r["paused"], "1 while an operator has paused the exchange, else 0."),
     ("waiting_seconds", lambda r: r["waiting_s"], "Time for which a far end has been away."),
@@ -68,7 +70,8 @@ def metrics_of(report: Report) -> Iterable[Metric]:
     for name, value, text in _GAUGES:
         gauge = GaugeMetricFamily(f"queueconnector_{name}", text, labels=_LABELS)
         for exchange, told in report.items():
-            gauge.add_metric((told["group"], exchange), value(told))
+            if (measured := value(told)) is not None:
+                gauge.add_metric((told["group"], exchange), measured)
         yield gauge
 
 

@@ -28,7 +28,7 @@ from queueconnector_core.component import (
     Services,
 )
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.dead_letters import LETTER_SPEC, DeadLetters
+from queueconnector_core.dead_letters.writing import LETTER_SPEC, DeadLetters
 from queueconnector_core.descriptors import (
     Descriptor,
     ErrorPolicyDescriptor,

@@ -18,6 +18,7 @@ __all__ = (
     "Source",
     "DrainableSource",
     "ProvenSource",
+    "LaggingSource",
     "Pipe",
     "HoldingPipe",
     "Sink",
@@ -69,6 +70,17 @@ class ProvenSource(Source, Protocol):
 
     def silent_s(self) -> float:
         """Seconds since the far end last proved that it is there; 0 when nothing is expected."""
+
+
+@runtime_checkable
+class LaggingSource(Source, Protocol):
+    """A source that knows how much waits for it at its far end."""
+
+    def lag(self) -> int | None:
+        """Records that are there and not read yet, as far as it has heard; None: not known.
+
+        Asks nobody and takes no time: it is called once a second, and by whoever looks.
+        """
 
 
 @runtime_checkable

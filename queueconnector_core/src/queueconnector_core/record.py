@@ -185,6 +185,9 @@ class Acknowledgement:
 
     __slots__ = ("_callback", "_holds")
 
+    replays = True
+    """The source gives the batch again unless this is released."""
+
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback = callback
         self._holds = 1
@@ -237,6 +240,11 @@ class Batch:
         """How many source records this batch stands for, failures and filtered ones included."""
         good = len(self.values) if self.weights is None else sum(self.weights)
         return good + sum(failure.records for failure in self.failures) + self.filtered
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether its source gives it again unless it is acknowledged."""
+        return any(acknowledgement.replays for acknowledgement in self.acknowledgements)
 
     def weight(self, index: int) -> int:
         """How many source records the value at `index` stands for."""

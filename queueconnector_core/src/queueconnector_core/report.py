@@ -59,6 +59,7 @@ def _balance(exchange: Exchange) -> Report:
         "dropped": counts.dropped,
         "dead_lettered": counts.dead_lettered,
         "in_flight": counts.in_flight,
+        "lag": exchange.lag(),
         "flight_s": round(counts.flight_s, 6),
         "gaps": gaps.total,
         "records_lost": gaps.records_lost,

@@ -7,7 +7,7 @@ it has room for and counts the rest: who looks slowly sees less, and the exchang
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -40,7 +40,8 @@ class View:
     def __init__(self, most: int = MAX_KEPT) -> None:
         self.skipped = 0
         """How many records there was no room for."""
-        self._most = most
+        self.most = most
+        """It keeps so many."""
         self._closed = False
         self._seen: list[_Seen] = []
         self._octets = 0
@@ -49,7 +50,7 @@ class View:
     def offer(self, batch: Batch) -> None:
         """Keep as many of the first values as there is room for; never waits."""
         for index, value in enumerate(batch.values):
-            if len(self._seen) >= self._most or self._octets >= MAX_OCTETS:
+            if len(self._seen) >= self.most or self._octets >= MAX_OCTETS:
                 self.skipped += len(batch) - index
                 break
             self._octets += _octets(value)
@@ -81,13 +82,18 @@ class Taps:
         self.stages = tuple(stages)
         """`source`, `pipe`, `sink`, with an index where there are several: `sink[1]`."""
         self.are_watched = False
-        self._views: list[tuple[str, View]] = []
+        self._listeners: list[tuple[str, Callable[[Batch], None]]] = []
 
     def show(self, stage: str, batch: Batch) -> None:
         """Offer what has passed a stage to those who look at it."""
-        for watched, view in self._views:
-            if watched == stage:
-                view.offer(batch)
+        for heard, listener in self._listeners:
+            if heard == stage:
+                listener(batch)
+
+    def listen(self, stage: str, listener: Callable[[Batch], None]) -> None:
+        """Call `listener` with each batch that has passed a stage, from now on."""
+        self._listeners.append((stage, listener))
+        self.are_watched = True
 
     @contextmanager
     def view(self, stage: str, most: int = MAX_KEPT) -> Iterator[View]:
@@ -100,14 +106,15 @@ class Taps:
         if name not in self.stages:
             text = f"found {stage!r}; allowed: {', '.join(self.stages)}"
             raise ConfigError.at("stage", text)
-        entry = (name, View(most))
-        self._views.append(entry)
+        view = View(most)
+        entry = (name, view.offer)
+        self._listeners.append(entry)
         self.are_watched = True
         try:
-            yield entry[1]
+            yield view
         finally:
-            self._views = [other for other in self._views if other is not entry]
-            self.are_watched = bool(self._views)
+            self._listeners = [other for other in self._listeners if other is not entry]
+            self.are_watched = bool(self._listeners)
 
 
 def _octets(value: Value) -> int:

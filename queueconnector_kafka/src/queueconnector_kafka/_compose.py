@@ -130,7 +130,7 @@ class Composer:
             values, encode = self._nulls(draft, batch, values), self._encode_or_null
         draft.add("values", encode, values)
         encoded, limit = draft.columns["values"], self._max_bytes
-        if encoded and max(len(octets or b"") for octets in encoded) > limit:
+        if max(map(len, filter(None, encoded)), default=0) > limit:
             draft.refuse(
                 {
                     place: RecordError(

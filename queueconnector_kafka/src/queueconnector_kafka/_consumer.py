@@ -277,6 +277,25 @@ class Consumer:
         """Seconds since a broker last answered; 0 while nobody waits for records."""
         return self._silence_s() if self._waiting is not None else 0.0
 
+    def lag(self) -> int | None:
+        """Records between what was read and the ends that came with the latest records."""
+        behind = [self._behind(number) for number in self.positions]
+        known = [records for records in behind if records is not None]
+        return sum(known) if known else None
+
+    def _behind(self, partition: int) -> int | None:
+        # Not where the last record was: behind it there may be marks of transactions.
+        subscription = self._aiokafka._subscription.subscription  # noqa: SLF001
+        assignment = subscription and subscription.assignment
+        state = assignment and assignment.state_value(self._place(partition))
+        if not state or state.highwater is None or not state.has_valid_position:
+            return None
+        # The last stable offset is -1 where transactions do not matter.
+        is_stable = state.lso is not None and state.lso >= 0
+        end: int = state.lso if is_stable else state.highwater
+        read: int = max(state.position, self.positions[partition].position)
+        return max(0, end - read)
+
     def _silence_s(self) -> float:
         answers = (self._aiokafka.last_poll_timestamp(self._place(n)) for n in self.positions)
         return self._heard.silent_s(max((answer or 0 for answer in answers), default=0))

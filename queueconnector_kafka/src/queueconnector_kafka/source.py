@@ -118,6 +118,13 @@ class KafkaConsumerSource:
         """Seconds since a broker last answered; 0 while records are not asked for."""
         return 0.0 if self._consumer is None else self._consumer.silent_s()
 
+    def lag(self) -> int | None:
+        """Records of its partitions that were not given yet, as the brokers told with the latest.
+
+        None before their first answer. While nothing is read, such as in a pause, it stands still.
+        """
+        return None if self._consumer is None else self._consumer.lag()
+
     def _batch(
         self, records: Sequence[KafkaRecord], acknowledgements: tuple[Acknowledgement, ...] = ()
     ) -> Batch:

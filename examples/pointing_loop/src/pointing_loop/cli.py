@@ -32,6 +32,8 @@ def demo(
     kafka: str | None = None,
     picture: Path = Path("pointing_residuals.png"),
     seed: int = 0,
+    web_port: int = 0,
+    web_token_file: Path | None = None,
 ) -> int:
     """Close the pointing loop of a small simulated telescope through Queue Connector.
 
@@ -48,10 +50,14 @@ def demo(
         kafka: Address host:port of a broker of yours to use; without it, one is started.
         picture: Where to write the picture (.png, .svg or .pdf).
         seed: Decides the hidden pointing errors.
+        web_port: Where Queue Connector serves its status page on this machine; 0: any free port.
+        web_token_file: A file with the token of those who may pause and restart its exchanges.
     """
     console = Console()
     try:
-        options = Options(dishes, duration, rate, scan, kafka, picture, seed)
+        options = Options(
+            dishes, duration, rate, scan, kafka, picture, seed, web_port, web_token_file
+        )
         problems = run(options, console)
     except KeyboardInterrupt:
         console.print("interrupted; everything is stopped")

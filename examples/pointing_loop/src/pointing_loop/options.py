@@ -23,6 +23,8 @@ class Options:
     kafka: str | None
     picture: Path
     seed: int
+    web_port: int = 0
+    web_token_file: Path | None = None
 
     def __post_init__(self) -> None:
         if self.dishes < 1:
@@ -38,6 +40,8 @@ class Options:
                 f"--duration {self.duration:g}: too short for the error to fall; "
                 f"at least {LEAST_SCANS} scans of {self.scan:g} s"
             )
+        if not 0 <= self.web_port < 65_536:
+            raise ValueError(f"--web-port {self.web_port}: allowed are 0 (any free port) to 65535")
         if not self.picture.absolute().parent.is_dir():
             raise ValueError(f"--picture {self.picture}: no directory {self.picture.parent}")
         if self.picture.suffix not in (".png", ".svg", ".pdf"):

@@ -16,6 +16,7 @@ import msgpack_numpy
 import numpy as np
 import numpy.typing as npt
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from pointing_loop.estimate import Offset, measure
 from pointing_loop.messages import ACHIEVED_POINTING, POINTING_OFFSET, empty_offsets
@@ -122,7 +123,12 @@ async def _publish(producer: AIOKafkaProducer, estimator: OffsetEstimator, scans
     for scan in itertools.count(1):
         await asyncio.sleep(scans.end(scan) + LATENESS_S - tai_now())
         rows = estimator.offsets(scan)
-        await producer.send_and_wait(POINTING_OFFSET, encode_offsets(rows))
+        try:
+            await producer.send_and_wait(POINTING_OFFSET, encode_offsets(rows))
+        except KafkaError as error:
+            # The broker is away; the offsets of a later scan are as good.
+            print(f"scan {scan}: offsets were not sent: {error!r}", flush=True)
+            continue
         known = np.count_nonzero(np.isfinite(rows["xel_offset"]))
         print(f"scan {scan}: offsets of {known} of {rows.size} dishes", flush=True)
 

@@ -64,10 +64,10 @@ def telescope(options: Options, say: Say) -> Iterator[Telescope]:
         dish_server = stack.enter_context(_dish_server(options, source.name))
         dishes = {dish_id(device): dish_server.trl(device) for device in dish_server.devices}
         say(f"{len(dishes)} dishes follow {source.name}")
-        server = stack.enter_context(_connector_server())
+        server = stack.enter_context(_connector_server(options))
         connector = server.proxy()
         _configure(connector, broker.address, dishes)
-        say("Queue Connector is configured and ON")
+        say(f"Queue Connector is ON: device {server.trl()}, status page {_page(server)}")
         _tell_dishes(dishes, server.trl())
         say("the dishes listen to their offsets")
         processor, start_s = _processor(stack, broker.address, source.name, dishes, options.scan)
@@ -89,10 +89,25 @@ def _dish_server(options: Options, source: str) -> TangoDeviceServer:
     )
 
 
-def _connector_server() -> TangoDeviceServer:
+def _connector_server(options: Options) -> TangoDeviceServer:
     command = [sys.executable, "-m", "queueconnector_tango.server"]
     name = "SDPQueueConnector"
-    return TangoDeviceServer(command, name, "demo", name, [CONNECTOR])
+    properties = {"web_port": str(options.web_port)}
+    if options.web_token_file is not None:
+        properties["web_token_file"] = str(options.web_token_file.absolute())
+    return TangoDeviceServer(
+        command, name, "demo", name, [CONNECTOR], properties={CONNECTOR: properties}
+    )
+
+
+def _page(server: TangoDeviceServer) -> str:
+    """The address of the status page, as the log of the connector has it."""
+    found: str = server.process.wait_until(
+        lambda: re.findall(r"the status page is at (\S+)", server.process.output()),
+        START_TIMEOUT_S,
+        "the address of its status page",
+    )[0]
+    return found
 
 
 def _configure(connector: tango.DeviceProxy, kafka: str, dishes: dict[str, str]) -> None:

@@ -32,7 +32,7 @@ COMMANDS: Final = {
 }
 """Module and function below this package, and the line of help, by name of the command."""
 
-EPILOGUE: Final = "Each command has more help: `queueconnector check --help`."
+EPILOGUE: Final = "Each command has more help: queueconnector check --help."
 
 
 def make_app(arguments: Sequence[str] = ()) -> App:
@@ -44,6 +44,8 @@ def make_app(arguments: Sequence[str] = ()) -> App:
         help_epilogue=EPILOGUE,
         version=lambda: metadata.version("queueconnector-core"),
         result_action="return_value",
+        # The library of Markdown would take as long to load as everything else together.
+        help_format="plaintext" if chosen is None else None,
     )
     for name, (target, line) in COMMANDS.items():
         if name == chosen:

@@ -36,7 +36,7 @@ def top(
     once: Annotated[bool, Parameter(negative=())] = False,
     token_file: Path | None = None,
 ) -> int:
-    """Show the exchanges of a running host: states, rates, latency, gaps, the last error.
+    """Show the exchanges of a running host: states, rates, latency, lag, gaps, the last error.
 
     Keys: up and down choose an exchange; s sorts by the next column, / filters; p pauses, r
     resumes, R restarts the chosen one (with a token); q quits.

@@ -18,13 +18,14 @@ _NUMBERS: Final = (
     "in /s",
     "out /s",
     "latency",
+    "lag",
     "in flight",
     "waiting",
     "dropped",
     "letters",
     "gaps",
 )
-_SORTS: Final = ("name", "state", "delivered_hz", "latency_s", "in_flight", "gaps")
+_SORTS: Final = ("name", "state", "delivered_hz", "latency_s", "lag", "in_flight", "gaps")
 _RISING: Final = ("name", "state")
 _HEAD_LINES: Final = 5
 _FILTER_CHARACTERS: Final = 80
@@ -154,6 +155,7 @@ def _cells(row: dict[str, Any]) -> list[Text]:
         _rate(row["received_hz"]),
         _rate(row["delivered_hz"]),
         _seconds(row["latency_s"]),
+        "-" if row["lag"] is None else f"{row['lag']:,}",
         f"{row['in_flight']:,}",
         _seconds(row["waiting_s"] or None),
         f"{row['dropped']:,}",

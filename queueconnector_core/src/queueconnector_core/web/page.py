@@ -1,4 +1,4 @@
-"""The status page: three files of this package."""
+"""The status page: files of this package, and the library that draws its plots."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _FILES: Final = {
     "/page.css": ("page.css", "text/css"),
     "/page.mjs": ("page.mjs", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/uPlot.iife.min.js": ("uplot/uPlot.iife.min.js", "text/javascript"),
+    "/uPlot.min.css": ("uplot/uPlot.min.css", "text/css"),
 }
 
 

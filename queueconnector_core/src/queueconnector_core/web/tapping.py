@@ -25,7 +25,7 @@ MAX_VIEWERS: Final = 8
 PERIOD_S: Final = 0.2
 """Records are sent together so often at most."""
 SHARE: Final = 0.005
-"""Of the time of the event loop, one view takes so much for making JSON."""
+"""Of the processor time of the event loop, one view takes so much for making and sending JSON."""
 EXACT_SHARE: Final = 0.2
 """The same of a view that leaves out as little as it can."""
 AT_A_TIME: Final = 64
@@ -90,17 +90,16 @@ class Tapping:
             records = await _next(view)
             busy_s = 0.0
             for begin in range(0, len(records) or 1, AT_A_TIME):
-                began_s = time.perf_counter()
+                began_s = time.thread_time()
                 made = lines.made(records[begin : begin + AT_A_TIME], view.skipped)
                 room = None if limit is None else limit - sent
                 told = list(made)[:room]
-                busy_s += time.perf_counter() - began_s
                 sent += len(told)
                 async with asyncio.timeout(WRITE_TIMEOUT_S):
                     await response.write(b"".join(told) if records else b"\n")
-            pause_s = max(PERIOD_S, busy_s / lines.share)
-            if limit is None or sent < limit:
-                await asyncio.sleep(min(pause_s, BEAT_S) if records else 0)
+                busy_s += time.thread_time() - began_s
+            if records and (limit is None or sent < limit):
+                await lines.rest(view, busy_s)
 
 
 class _Lines(Protocol):
@@ -108,21 +107,22 @@ class _Lines(Protocol):
 
     kept: int
     """So many records are kept for it."""
-    share: float
-    """Of the time of the event loop."""
 
     def made(self, records: Sequence[Record], skipped: int) -> Iterator[bytes]:
         """A line for each record that is shown; `skipped` were left out so far."""
+
+    async def rest(self, view: View, busy_s: float) -> None:
+        """Let the event loop do other things, after lines took so much of the processor's time."""
 
 
 class _Shown:
     """Lines for people: what is large is made smaller."""
 
     kept = MAX_KEPT
-    share = SHARE
 
     def __init__(self, look: Look) -> None:
         self._look = look
+        self._skipped = 0
 
     def made(self, records: Sequence[Record], skipped: int) -> Iterator[bytes]:
         for record in records:
@@ -130,12 +130,25 @@ class _Shown:
             if told is not None:
                 yield msgspec.json.encode(told | {"skipped": skipped}) + b"\n"
 
+    async def rest(self, view: View, busy_s: float) -> None:
+        """Wait; when a fast stream had too little time meanwhile, show less of it from then on.
+
+        On a busy machine the event loop has less of the processor's time than passes.
+        """
+        worth_s = busy_s / SHARE
+        began_s = time.thread_time()
+        await asyncio.sleep(min(max(PERIOD_S, worth_s), BEAT_S))
+        had_s = time.thread_time() - began_s
+        if view.skipped > self._skipped and worth_s > 0:
+            fitting = round(view.most * had_s / worth_s)
+            view.most = min(max(1, fitting, view.most // 4), self.kept, view.most + 1)
+        self._skipped = view.skipped
+
 
 class _Exact:
     """Lines for a recording: every value whole; each tells how many are missing before it."""
 
     kept = MAKER_KEPT
-    share = EXACT_SHARE
 
     def __init__(self) -> None:
         self._maker = EntryMaker()
@@ -145,6 +158,10 @@ class _Exact:
             entry = self._maker.entry(record, skipped)
             if entry is not None:
                 yield msgspec.json.encode(entry) + b"\n"
+
+    async def rest(self, view: View, busy_s: float) -> None:
+        """Wait, but lose as little as can be."""
+        await asyncio.sleep(min(max(PERIOD_S, busy_s / EXACT_SHARE), BEAT_S))
 
 
 def _lines(exact: str | None, max_items: str | None, select: str | None) -> _Lines:

@@ -11,12 +11,12 @@ from pathlib import Path
 import attrs
 
 from queueconnector_core.component import BuildContext, ComponentKind
-from queueconnector_core.dead_letters import LETTER_SPEC
+from queueconnector_core.dead_letters.letter import Letters, read_letters
+from queueconnector_core.dead_letters.redriven import Redriven
+from queueconnector_core.dead_letters.writing import LETTER_SPEC
 from queueconnector_core.descriptors import SourceDescriptor
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.letters import Letters, read_letters
 from queueconnector_core.protocols import Source
-from queueconnector_core.redriven import Redriven
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure_as
 

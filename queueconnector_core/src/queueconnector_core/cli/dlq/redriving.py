@@ -16,12 +16,12 @@ from cyclopts.validators import Number
 from queueconnector_core.cli.dlq.reading import Place
 from queueconnector_core.cli.dlq.routes import Router, exchange_router, sink_router
 from queueconnector_core.cli.problems import EXIT_FAULT, refuse, told
+from queueconnector_core.dead_letters.letter import Letter, Letters
+from queueconnector_core.dead_letters.redrive import LetterSource, Restore
+from queueconnector_core.dead_letters.redriven import Redriven
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, FatalError, RecordError
 from queueconnector_core.exchange import Exchange
-from queueconnector_core.letters import Letter, Letters
-from queueconnector_core.redrive import LetterSource, Restore
-from queueconnector_core.redriven import Redriven
 from queueconnector_core.registry import Registry
 
 __all__ = ("redrive",)

@@ -8,16 +8,16 @@ from typing import TypeAlias
 import attrs
 
 from queueconnector_core.component import BuildContext, ComponentKind, Services
-from queueconnector_core.dead_letters import LETTER_SPEC
+from queueconnector_core.dead_letters.letter import Letter
+from queueconnector_core.dead_letters.redrive import Route, to_exchange, to_sink
+from queueconnector_core.dead_letters.writing import LETTER_SPEC
 from queueconnector_core.descriptors import (
     ExchangeDescriptor,
     QueueConnectorDescriptor,
     SinkDescriptor,
 )
 from queueconnector_core.errors import ConfigError, Problem
-from queueconnector_core.letters import Letter
 from queueconnector_core.plan import ExchangePlan, Surroundings, make_plan
-from queueconnector_core.redrive import Route, to_exchange, to_sink
 from queueconnector_core.registry import Registry
 from queueconnector_core.structure import read_json, structure, structure_as
 

@@ -18,11 +18,11 @@ from queueconnector_core.cli.problems import EXIT_FAULT, refuse, told
 from queueconnector_core.cli.table import new_table, print_table
 from queueconnector_core.codecs import resolve_codec
 from queueconnector_core.dataspec import DataSpec
-from queueconnector_core.dead_letters import NO_CODECS
+from queueconnector_core.dead_letters.letter import Letter, Letters
+from queueconnector_core.dead_letters.redriven import Redriven
+from queueconnector_core.dead_letters.writing import NO_CODECS
 from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, RecordError
-from queueconnector_core.letters import Letter, Letters
-from queueconnector_core.redriven import Redriven
 from queueconnector_core.registry import Registry
 
 __all__ = ("list_letters", "show")

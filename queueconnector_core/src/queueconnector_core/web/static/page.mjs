@@ -1,9 +1,10 @@
 // The status page: asks the host every two seconds and draws what it says. Nothing is kept.
 
 const byId = (id) => document.getElementById(id);
-const SVG = "http://www.w3.org/2000/svg";
 const EVERY_MS = 2000;
 const SHOWN_ROWS = 300;
+const HEIGHT_PX = 150;
+const SHOWN_RECORDS = 64;
 
 let status = null;
 let selected = null;
@@ -85,6 +86,8 @@ function label(component) {
   const named = ["topic", "attribute_name", "path", "key", "device_name", "topics"];
   const found = named.filter((name) => typeof options[name] === "string").map((name) => options[name]);
   if (found.length) return found.slice(0, 2).join(" ");
+  const [first, second] = [].concat(options.attributes ?? []);
+  if (first?.attribute_name) return first.attribute_name + (second ? " …" : "");
   return Object.values(options).find((value) => typeof value === "string") ?? "";
 }
 
@@ -140,7 +143,7 @@ function showRows() {
     known.button.setAttribute("aria-pressed", String(one.name === selected));
     known.pill.className = `pill ${health(one)}`;
     known.pill.textContent = word(one);
-    known.numbers.textContent = `${rounded(one.delivered_hz)}/s · ${seconds(one.latency_s)} · ${one.gaps} gaps`;
+    known.numbers.textContent = `${rounded(one.delivered_hz)}/s · ${seconds(one.latency_s)} · ${one.lag ? `${one.lag.toLocaleString("en")} behind · ` : ""}${one.gaps} gaps`;
     known.why.textContent = one.unhealthy ?? "";
     known.why.hidden = !one.unhealthy;
   });
@@ -155,13 +158,6 @@ function searchable(one) {
 
 // ---- plots --------------------------------------------------------------------------------
 
-function drawn(tag, attributes, text) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== undefined) made.textContent = text;
-  return made;
-}
-
 // A round number at or above `value`.
 function ceiling(value) {
   if (!(value > 0)) return 1;
@@ -169,53 +165,84 @@ function ceiling(value) {
   return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
 }
 
-// Draws y over x into an SVG; null leaves a hole. `options`: from, to (of x), below (of y), text
-// (of y), ends (two words under the axis).
-function plot(svg, xs, ys, { from, to, below = 0, above, text, ends, name }) {
-  const width = Math.max(svg.clientWidth, 200);
-  const height = Math.max(svg.clientHeight, 100);
-  const [left, right, top, bottom] = [62, width - 8, 8, height - 20];
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("aria-label", name);
-  const known = ys.filter((y) => y !== null && Number.isFinite(y));
-  const peak = above ?? ceiling(known.reduce((most, y) => Math.max(most, y), 0));
-  const span = peak - below || 1;
-  const x = (value) => left + ((value - from) / (to - from || 1)) * (right - left);
-  const y = (value) => bottom - ((value - below) / span) * (bottom - top);
-  const parts = [];
-  for (const share of [0, 0.5, 1]) {
-    const level = below + share * span;
-    parts.push(drawn("line", { class: "grid", x1: left, x2: right, y1: y(level), y2: y(level) }));
-    parts.push(drawn("text", { x: left - 6, y: y(level) + 4, "text-anchor": "end" }, text(level)));
-  }
-  parts.push(drawn("text", { x: left, y: height - 5 }, ends[0]));
-  parts.push(drawn("text", { x: right, y: height - 5, "text-anchor": "end" }, ends[1]));
-  const pieces = runs(xs, ys);
-  for (const piece of pieces) {
-    if (piece.length === 1) parts.push(drawn("circle", { class: "dot", cx: x(piece[0][0]), cy: y(piece[0][1]), r: 1.6 }));
-    else parts.push(drawn("path", { class: "line", d: `M${piece.map(([a, b]) => `${x(a).toFixed(1)} ${y(b).toFixed(1)}`).join("L")}` }));
-  }
-  svg.replaceChildren(...parts);
+const drawings = new Map();
+
+// Draws y over x into an element; null leaves a hole. `about`: from, to (of x), below, above (of y),
+// text (of y), isTime (x is in seconds since 1970) and name. The arrow keys read the points.
+function plot(place, xs, ys, about) {
+  place.setAttribute("aria-label", about.name);
+  const drawing = drawings.get(place) ?? begun(place, about);
+  drawing.about = about;
+  drawing.uplot.setData([xs, ys.map((y) => (Number.isFinite(y) ? y : null))]);
 }
 
-// The pieces of a curve between its holes.
-function runs(xs, ys) {
-  const pieces = [];
-  let piece = [];
-  xs.forEach((x, index) => {
-    const y = ys[index];
-    if (y === null || !Number.isFinite(y)) { if (piece.length) pieces.push(piece); piece = []; }
-    else piece.push([x, y]);
-  });
-  if (piece.length) pieces.push(piece);
-  return pieces;
+function begun(place, about) {
+  const drawing = { about };
+  drawing.uplot = new uPlot(looks(place, drawing), [[], []], place);
+  drawings.set(place, drawing);
+  place.uplot = drawing.uplot;
+  place.addEventListener("keydown", (event) => step(drawing.uplot, event));
+  resizing.observe(place);
+  return drawing;
 }
+
+function looks(place, drawing) {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`);
+  const axis = {
+    stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 },
+    ticks: { show: false }, font: "11px system-ui, sans-serif",
+  };
+  const shown = (value, text) => (value === null || value === undefined ? "–" : text(value));
+  const peak = (ys) => ceiling(extremes(ys.filter((y) => y !== null))[1]);
+  return {
+    ...sizeOf(place),
+    tzDate: (time) => uPlot.tzDate(new Date(time * 1e3), "Etc/UTC"),
+    cursor: { drag: { x: false, y: false } },
+    scales: {
+      x: { time: Boolean(drawing.about.isTime), range: () => [drawing.about.from, drawing.about.to] },
+      y: { range: (uplot) => [drawing.about.below ?? 0, drawing.about.above ?? peak(uplot.data[1])] },
+    },
+    axes: [
+      { ...axis, size: 26, gap: 2, ...(drawing.about.isTime && { values: (_, times) => times.map(minute) }) },
+      { ...axis, size: 62, gap: 4, values: (_, levels) => levels.map((level) => drawing.about.text(level)) },
+    ],
+    series: [
+      drawing.about.isTime ? { label: "UTC", value: "{HH}:{mm}:{ss}" } : { label: "at", value: (_, x) => shown(x, String) },
+      { label: "value", stroke: () => colour("blue"), width: 1.6, value: (_, y) => shown(y, drawing.about.text) },
+    ],
+  };
+}
+
+const minute = (time) => new Date(time * 1e3).toISOString().slice(11, 16);
+
+const sizeOf = (place) => ({ width: Math.max(place.clientWidth, 200), height: HEIGHT_PX });
+
+function step(uplot, event) {
+  const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const [xs, ys] = uplot.data;
+  if (!by || !xs.length) return;
+  event.preventDefault();
+  const last = xs.length - 1;
+  const index = Math.min(Math.max((uplot.cursor.idx ?? (by > 0 ? -1 : last + 1)) + by, 0), last);
+  uplot.setCursor({ left: uplot.valToPos(xs[index], "x"), top: uplot.valToPos(ys[index] ?? 0, "y") });
+}
+
+const resizing = new ResizeObserver((changes) => {
+  for (const { target } of changes) {
+    drawings.get(target)?.uplot.setSize(sizeOf(target));
+  }
+});
+
+// Colours are looked up when something is drawn.
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const { uplot } of drawings.values()) uplot.redraw(false, true);
+});
 
 function showHistory(prefix, history) {
   const now = status.time_s;
   const known = history.time_s[0] ?? now;
   const minutes = Math.min(60, 5 * Math.ceil(Math.max(now - known, 1) / 300));
-  const hour = { from: now - 60 * minutes, to: now, ends: [`${minutes} min ago`, "now"] };
+  const hour = { from: now - 60 * minutes, to: now, isTime: true };
   plot(byId(`plot-${prefix}-rate`), history.time_s, history.delivered_hz, { ...hour, text: rounded, name: "Delivered records per second over the last hour" });
   plot(byId(`plot-${prefix}-latency`), history.time_s, history.latency_s, { ...hour, text: seconds, name: "Latency over the last hour" });
   const last = (values) => values.findLast((value) => value !== null);
@@ -237,6 +264,7 @@ function select(name) {
   const stages = [...one.sources, ...one.pipes, ...one.sinks];
   byId("stage").replaceChildren(...stages.map((each) => element("option", { value: each.stage }, `${each.stage}: ${each.type}`)));
   byId("stage").value = one.sinks[0]?.stage ?? stages[0].stage;
+  byId("part").value = "";
   view();
   showDetail();
   refreshSlowly();
@@ -256,7 +284,7 @@ function showDetail() {
   }
   const told = {
     received: one.received, delivered: one.delivered, dropped: one.dropped,
-    "dead letters": one.dead_lettered, "in flight": one.in_flight, gaps: one.gaps,
+    "dead letters": one.dead_lettered, "in flight": one.in_flight, "waiting at the far end": one.lag ?? "not known", gaps: one.gaps,
     "records lost in them": one.records_lost,
   };
   const lines = Object.entries(told).map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "n" }, value.toLocaleString("en"))));
@@ -272,6 +300,7 @@ async function view() {
   byId("value").replaceChildren(element("p", { class: "quiet" }, "Nothing has passed since you look."));
   byId("value-about").textContent = "";
   const query = new URLSearchParams({ stage: byId("stage").value, max_items: "65536" });
+  if (byId("part").value.trim()) query.set("select", byId("part").value.trim());
   try {
     const answer = await fetch(`${pathOf(selected)}/tap?${query}`, { signal: mine.signal });
     if (!answer.ok) throw new Error((await answer.json()).error);
@@ -303,25 +332,53 @@ function showValue(records) {
   const { value } = last;
   if (isNumber(value)) {
     const number = element("p", { class: "number" }, String(value));
-    const svg = place.querySelector("svg") ?? drawn("svg", { class: "plot", role: "img" });
-    if (svg.parentNode !== place || place.children.length !== 2) place.replaceChildren(number, svg);
-    else place.firstChild.replaceWith(number);
-    curve(svg, trace, "Values since you look", ["since you look", "now"]);
+    const line = place.querySelector(".plot") ?? canvasFor(place);
+    place.querySelector(".number")?.remove();
+    place.prepend(number);
+    curve(line, trace, "Values since you look");
   } else if (Array.isArray(value) && value.length && value.every(isNumber)) {
-    const svg = place.querySelector("svg") ?? drawn("svg", { class: "plot", role: "img" });
-    if (place.firstChild !== svg || place.children.length !== 1) place.replaceChildren(svg);
-    curve(svg, value.map(Number), "Spectrum", ["0", String((last.shape?.[0] ?? value.length) - 1)]);
+    place.querySelector(".number")?.remove();
+    curve(place.querySelector(".plot") ?? canvasFor(place), value.map(Number), "Spectrum", last.step ?? 1);
   } else if (Array.isArray(value) && value.length && value.every((line) => Array.isArray(line) && line.length && line.every(isNumber))) {
     image(place, value.map((line) => line.map(Number)));
+  } else if (isFlat([].concat(value))) {
+    fields(place, value);
   } else {
     place.replaceChildren(element("pre", { tabindex: "0" }, typeof value === "string" ? value : JSON.stringify(value, (_, part) => (typeof part === "bigint" ? String(part) : part), 2)));
   }
-  const parts = [last.time ?? "no time stamp", last.quality, last.position ?? ""];
-  if (last.shape) parts.push(`${last.dtype} [${last.shape.join(", ")}]`);
+  const parts = [last.error ?? "", last.time ?? "no time stamp", last.quality, last.position ?? ""];
+  if (last.shape) parts.push(`${last.dtype.startsWith("[") ? "struct" : last.dtype} [${last.shape.join(", ")}]`);
   if (last.step) parts.push(`every ${last.step}th item along each axis`);
   if (last.key !== null) parts.push(`key ${last.key}`);
   if (last.skipped) parts.push(`${last.skipped} records not shown`);
   byId("value-about").textContent = parts.filter(Boolean).join(" · ");
+}
+
+// Whether values are objects, with at least one field, whose fields are all texts or numbers.
+const isFlat = (values) => values.length > 0 && values.every((one) =>
+  one !== null && typeof one === "object" && !Array.isArray(one) && Object.keys(one).length > 0 &&
+  Object.values(one).every((part) => part === null || typeof part !== "object"));
+
+// A line for each field of a structured value, a column for each of its rows. The name of a field
+// shows it alone: as a line where there are several rows.
+function fields(place, value) {
+  const records = [].concat(value).slice(0, SHOWN_RECORDS);
+  const lines = Object.keys(records[0]).map((name) => {
+    const button = element("button", { type: "button", class: "field", title: `Show ${name} alone` }, name);
+    button.addEventListener("click", () => {
+      byId("part").value = `${Array.isArray(value) ? "[]." : ""}${JSON.stringify(name)}`;
+      view();
+    });
+    const cells = records.map((one) => element("td", { class: isNumber(one[name]) ? "n" : "" }, String(one[name])));
+    return element("tr", {}, element("th", { scope: "row" }, button), ...cells);
+  });
+  const table = element("table", {}, element("tbody", {}, ...lines));
+  const left = Array.isArray(value) ? value.length - records.length : 0;
+  const focused = place.contains(document.activeElement) ? document.activeElement.textContent : null;
+  const { scrollLeft, scrollTop } = place.firstChild ?? {};
+  place.replaceChildren(element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Fields" }, table), left ? `and ${left} more` : "");
+  place.firstChild.scrollTo(scrollLeft ?? 0, scrollTop ?? 0);
+  [...place.querySelectorAll("button")].find((button) => button.textContent === focused)?.focus();
 }
 
 function extremes(values) {
@@ -330,12 +387,28 @@ function extremes(values) {
   return least <= most ? [least, most] : [0, 1];
 }
 
-function curve(svg, values, name, ends) {
+// Where the last value is drawn as a line from now on.
+function canvasFor(place) {
+  const made = element("div", { class: "plot", role: "group", tabindex: "0" });
+  place.replaceChildren(made);
+  for (const [former, { uplot }] of drawings) {
+    if (former.isConnected) continue;
+    resizing.unobserve(former);
+    uplot.destroy();
+    drawings.delete(former);
+  }
+  return made;
+}
+
+function curve(place, values, name, every = 1) {
   const [least, most] = extremes(values);
-  const margin = (most - least) * 0.05 || Math.abs(most) * 0.05 || 1;
+  const size = Math.max(Math.abs(least), Math.abs(most));
+  const span = most - least;
+  // Steps that are lost beside the values themselves could not be marked on the axis.
+  const margin = span > size * 1e-9 ? span * 0.05 : size * 0.05 || 1;
   const digits = (value) => String(Number(value.toPrecision(4)));
-  const xs = values.map((_, index) => index);
-  plot(svg, xs, values, { from: 0, to: Math.max(values.length - 1, 1), below: least - margin, above: most + margin, text: digits, ends, name });
+  const xs = values.map((_, index) => index * every);
+  plot(place, xs, values, { from: 0, to: Math.max(xs.length - 1, 1) * every, below: least - margin, above: most + margin, text: digits, name });
 }
 
 // Dark blue over green to yellow: even steps are seen as even, also by the colour-blind.
@@ -348,7 +421,7 @@ function colour(share) {
 }
 
 function image(place, lines) {
-  let canvas = place.querySelector("canvas");
+  let canvas = place.querySelector(":scope > canvas");
   if (!canvas) {
     canvas = element("canvas", { role: "img" });
     place.replaceChildren(canvas, element("p", { class: "quiet" }));
@@ -386,7 +459,7 @@ function showHost() {
 
 function showGaps(gaps) {
   byId("gap-count").textContent = gaps.length ? `the latest ${gaps.length}` : "nothing is known to be missing";
-  byId("gaps").hidden = !gaps.length;
+  byId("gaps").parentElement.hidden = !gaps.length;
   const lines = gaps.toReversed().slice(0, 200).map((gap) => {
     const records = gap.records === null ? "unknown" : gap.is_exact ? String(gap.records) : `about ${gap.records}`;
     const until = gap.to_ns === null ? "goes on" : clock(gap.to_ns);
@@ -437,6 +510,7 @@ async function forever(action, everyMs) {
 
 byId("filter").addEventListener("input", () => status && showRows());
 byId("stage").addEventListener("change", view);
+byId("part").addEventListener("change", view);
 byId("controls").addEventListener("click", (event) => {
   const asked = event.target.dataset.command;
   if (asked) command(selected, asked);

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from queueconnector_core.dead_letters.letter import Letter
 from queueconnector_core.errors import ConfigError
-from queueconnector_core.letters import Letter
 from queueconnector_core.provenance import time_text
 
 __all__ = ("Redriven",)

@@ -10,12 +10,12 @@ import attrs
 
 from queueconnector_core.codecs import resolve_codec
 from queueconnector_core.component import Services
-from queueconnector_core.dead_letters import NO_CODECS, NULL
+from queueconnector_core.dead_letters.letter import Letter
+from queueconnector_core.dead_letters.writing import NO_CODECS, NULL
 from queueconnector_core.descriptors import ErrorPolicyDescriptor, SourceDescriptor
 from queueconnector_core.error_policy import ErrorPolicy
 from queueconnector_core.errors import ConfigError, RecordError
 from queueconnector_core.exchange import Exchange
-from queueconnector_core.letters import Letter
 from queueconnector_core.plan import ExchangePlan
 from queueconnector_core.protocols import Decoder, Sink
 from queueconnector_core.record import Acknowledgement, Batch, Metadata, Original, Quality, Record

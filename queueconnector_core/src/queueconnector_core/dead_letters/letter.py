@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from queueconnector_core.dead_letters import NO_CODECS, NULL, PREFIX
+from queueconnector_core.dead_letters.writing import NO_CODECS, NULL, PREFIX
 from queueconnector_core.errors import ConfigError, QueueConnectorError, RetryableError
 from queueconnector_core.protocols import Source
 from queueconnector_core.provenance import PREFIX as PROVENANCE
@@ -22,7 +22,7 @@ _NAMES: Final = ("exchange", "source", "position", "stage", "time", "attempts")
 
 @attrs.frozen
 class Letter:
-    """One dead letter; the headers are those of `dead_letters`."""
+    """One dead letter; the headers are those of `writing`."""
 
     number: int
     """Its place among those that were read, from 1."""
