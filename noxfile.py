@@ -39,6 +39,9 @@ SLOW = (
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 
+SLOW_ALONE = ("tests/bench/test_tango_goals.py",)
+"""Of these nothing may run beside: they compare speeds."""
+
 BESIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 """How tests run beside each other: those of one file in one process, which shares services."""
 
@@ -102,7 +105,7 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run(tool("pytest"), *session.posargs)
         return
-    session.run(tool("pytest"), "tests/bench")
+    session.run(tool("pytest"), "tests/bench", *(f"--ignore={path}" for path in SLOW_ALONE))
     elsewhere = [f"--ignore={path}" for path in ("tests/bench", *SLOW)]
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *elsewhere, "--durations=25")
 
@@ -152,6 +155,7 @@ def fuzz(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Those of the tests that take minutes: outages, soaks, wheels, the kit's proof, the site."""
     session.run(tool("python"), "-m", "devservices.provision")
+    session.run(tool("pytest"), *SLOW_ALONE, *session.posargs)
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *SLOW, *session.posargs)
 
 
