@@ -115,7 +115,9 @@ class Exchange:
 
     def silent_s(self) -> float:
         """Seconds since the last sign of life of the source that is silent for the longest."""
-        return max((source.silent_s() for source in self._proven), default=0.0)
+        if not self._proven:
+            return 0.0
+        return max(source.silent_s() for source in self._proven)
 
     def lag(self) -> int | None:
         """Records that wait at the far ends of those sources that know; None: no source knows."""
@@ -125,8 +127,10 @@ class Exchange:
 
     def impaired(self) -> str | None:
         """What does not work of a sink that can be written all the same."""
-        told = (sink.impaired() for sink in self._impairable)
-        return next((text for text in told if text is not None), None)
+        for sink in self._impairable:
+            if (text := sink.impaired()) is not None:
+                return text
+        return None
 
     async def start(self) -> None:
         """Start all sinks, then all sources; waits for far ends that are away. May be cancelled.
