@@ -32,15 +32,19 @@ SLOW = (
     *(f"tests/kafka/test_{name}.py" for name in ("outage", "security")),
     "tests/demo",
     "tests/packaging",
-    "tests/system/test_broker_outage.py",
+    *(f"tests/system/test_{name}.py" for name in ("broker_outage", "traces")),
     *(f"tests/docs/test_{name}.py" for name in ("command_line", "container", "kit")),
     *(f"tests/docs/test_{name}.py" for name in ("readers", "site", "tutorial")),
     "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 
+
 SLOW_ALONE = ("tests/bench/test_tango_goals.py",)
 """Of these nothing may run beside: they compare speeds."""
+
+OVER_BOTH_CLIENTS = ("tests/kafka", "tests/conformance/test_kafka.py")
+"""Tests that run once more over the other client of Kafka, in the slow step."""
 
 BESIDE = ("--dist=loadfile", "--no-loadscope-reorder")
 """How tests run beside each other: those of one file in one process, which shares services."""
@@ -157,6 +161,9 @@ def slow(session: nox.Session) -> None:
     session.run(tool("python"), "-m", "devservices.provision")
     session.run(tool("pytest"), *SLOW_ALONE, *session.posargs)
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *SLOW, *session.posargs)
+    if not session.posargs:
+        other = "--kafka-client=confluent"
+        session.run(tool("pytest"), *BESIDE, "--numprocesses=2", other, *OVER_BOTH_CLIENTS)
 
 
 @nox.session

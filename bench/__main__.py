@@ -23,6 +23,7 @@ Benchmark = Callable[[Options], list[Comparison]]
 BENCHMARKS: Final = {
     "in-memory": "bench.in_memory:benchmark",
     "codecs": "bench.codecs:benchmark",
+    "start-up": "bench.start_up:benchmark",
     "kafka-copy": "bench.kafka_copy:benchmark",
     "peers": "bench.peers.benchmark:benchmark",
 }

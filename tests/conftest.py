@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from queueconnector_tango.event_buffers import enlarge_event_buffers
+from tests.kafka.clients import CLIENTS, choose
 
 # Before anybody loads Tango, as the device server does.
 enlarge_event_buffers()
@@ -27,6 +28,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--soak-minutes", type=float, default=60.0, help="how long the long form of the soak is"
     )
+    parser.addoption(
+        "--kafka-client",
+        choices=CLIENTS,
+        default=CLIENTS[0],
+        help="the library over which the tests of the Kafka ends run",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell the tests of the Kafka ends their client."""
+    choose(config.getoption("--kafka-client"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -33,7 +33,8 @@ class Topic:
 
     def options(self, name: str, **more: Any) -> dict[str, Any]:
         servers = self.kafka.broker.bootstrap
-        return {"type": name, "servers": servers, "topic": self.topic, "encoding": "json", **more}
+        far = {"servers": servers, "topic": self.topic, "client": self.kafka.client}
+        return {"type": name, "encoding": "json", **far, **more}
 
 
 class Produced(SourceHarness):

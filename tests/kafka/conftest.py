@@ -29,6 +29,7 @@ from queueconnector_kafka.descriptors import (
 )
 from queueconnector_kafka.sink import KafkaProducerSink
 from queueconnector_kafka.source import KafkaConsumerSource
+from tests.kafka.clients import Client, chosen
 
 
 @attrs.frozen
@@ -37,6 +38,7 @@ class Harness:
 
     broker: KafkaBroker
     registry: Registry
+    client: Client = attrs.field(factory=chosen)
 
     @property
     def servers(self) -> tuple[str]:
@@ -80,13 +82,15 @@ class Harness:
     def source(
         self, topic: str, dtype: object = "str", shape: Sequence[int] = (), **options: Any
     ) -> KafkaConsumerSource:
-        descriptor = KafkaConsumerSourceDescriptor(self.servers, topic, **options)
+        given: dict[str, Any] = {"client": self.client} | options
+        descriptor = KafkaConsumerSourceDescriptor(self.servers, topic, **given)
         return KafkaConsumerSource(descriptor, self._context(dtype, shape))
 
     def sink(
         self, topic: str, dtype: object = "str", shape: Sequence[int] = (), **options: Any
     ) -> KafkaProducerSink:
-        descriptor = KafkaProducerSinkDescriptor(self.servers, topic, **options)
+        given: dict[str, Any] = {"client": self.client} | options
+        descriptor = KafkaProducerSinkDescriptor(self.servers, topic, **given)
         return KafkaProducerSink(descriptor, self._context(dtype, shape))
 
     def _context(self, dtype: object, shape: Sequence[int]) -> BuildContext:

@@ -149,7 +149,7 @@ async def test_a_late_answer_about_a_position_of_before_is_no_gap(
     consumer = source._consumer
     assert consumer is not None
     # As aiokafka tells it, although the reader has gone on elsewhere since it asked.
-    await consumer._return_to_range({consumer._place(0): 107})
+    await consumer._return_to_range({0: 107})
     kafka.produce(topic, b"3")
     assert await reader.until(3) == [1, 2, 3]
     await source.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -50,13 +51,15 @@ async def test_a_source_reads_on_after_the_broker_was_killed(
 async def test_a_source_that_lost_its_broker_stops_at_once(
     fragile: Harness, reading: type[Reader], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
+    noticed = {"aiokafka": "Failed fetch messages", "confluent": "Connection refused"}
     source = fragile.source(fragile.topic())
     await source.start()
     reader = reading(source)
     await asyncio.to_thread(fragile.broker.kill)
     try:
         async with asyncio.timeout(10):
-            while "Failed fetch messages" not in caplog.text:
+            while noticed[fragile.client] not in caplog.text:
                 await asyncio.sleep(0.01)
         began = time.monotonic()
         await source.stop()

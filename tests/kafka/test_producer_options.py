@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
 
 from queueconnector_core.errors import FatalError, RecordErrors, RetryableError
 from queueconnector_core.record import Batch, Metadata, Original, Quality
@@ -227,16 +227,29 @@ async def test_a_producer_that_the_brokers_do_not_accept_any_more_is_replaced(
     kafka: Harness,
 ) -> None:
     topic = kafka.topic()
-    sink = kafka.sink(topic, "int64")
+    sink = kafka.sink(topic, "int64", client="aiokafka")
     await sink.start()
     await sink.write(Batch([1]))
-    assert sink._producer is not None
-    numbers = sink._producer._aiokafka._txn_manager._sequence_numbers
+    producer: Any = sink._producer
+    numbers = producer._aiokafka._txn_manager._sequence_numbers
     for place in numbers:
         numbers[place] += 5  # as if a record batch had been lost
     again = Batch([2, 3])
     with pytest.raises(RetryableError, match="OutOfOrderSequence"):
         await sink.write(again)
     await sink.write(again)
+    await sink.stop()
+    assert kafka.contents(topic) == [b"1", b"2", b"3"]
+
+
+async def test_a_producer_of_librdkafka_that_failed_for_good_is_replaced(kafka: Harness) -> None:
+    topic = kafka.topic()
+    sink = kafka.sink(topic, "int64", client="confluent")
+    await sink.start()
+    await sink.write(Batch([1]))
+    producer: Any = sink._producer
+    producer._sending._on_error(KafkaError(KafkaError._FATAL, "as it tells", fatal=True))
+    await sink.write(Batch([2, 3]))
+    assert sink._producer is not producer
     await sink.stop()
     assert kafka.contents(topic) == [b"1", b"2", b"3"]

@@ -22,6 +22,7 @@ from queueconnector_kafka.descriptors import (
 )
 from queueconnector_kafka.sink import KafkaProducerSink
 from queueconnector_kafka.source import KafkaConsumerSource
+from tests.kafka.clients import chosen
 
 if TYPE_CHECKING:
     from tests.kafka.conftest import Harness, Reader
@@ -127,9 +128,10 @@ async def test_a_broker_that_wakes_nobody_serves_as_well(
     embedded_broker.create_topic(topic)
     context = BuildContext(DataSpec.of("int64"), registry)
     source = KafkaConsumerSource(
-        KafkaConsumerSourceDescriptor(servers, topic, fetch_max_wait_ms=10), context
+        KafkaConsumerSourceDescriptor(servers, topic, client=chosen(), fetch_max_wait_ms=10),
+        context,
     )
-    sink = KafkaProducerSink(KafkaProducerSinkDescriptor(servers, topic), context)
+    sink = KafkaProducerSink(KafkaProducerSinkDescriptor(servers, topic, client=chosen()), context)
     await source.start()
     await sink.start()
     reader = reading(source)

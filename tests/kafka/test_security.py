@@ -31,6 +31,7 @@ from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_core.states import State
 from queueconnector_kafka import _client
+from tests.kafka.clients import chosen
 from tests.kafka.secrecy import Witness
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def document(
         "sink": {"type": "KafkaProducerSink", "topic": sink},
     }
     for end in ends.values():
-        end |= {"servers": server, "security": security}  # type: ignore[dict-item]
+        end |= {"servers": server, "security": security, "client": chosen()}  # type: ignore[dict-item]
     return {"exchanges": {"guarded": [ends]}} | more
 
 

@@ -16,6 +16,7 @@ from queueconnector_core.record import Batch
 from queueconnector_core.registry import Registry
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 from queueconnector_kafka.sink import KafkaProducerSink
+from tests.kafka.clients import chosen
 
 if TYPE_CHECKING:
     from tests.kafka.conftest import Harness
@@ -204,7 +205,7 @@ async def test_start_can_be_cancelled_at_any_time(kafka: Harness) -> None:
 
 @pytest.mark.usefixtures("clean")
 async def test_servers_that_do_not_answer_are_named(registry: Registry) -> None:
-    descriptor = KafkaProducerSinkDescriptor(("127.0.0.1:9",), "topic")
+    descriptor = KafkaProducerSinkDescriptor(("127.0.0.1:9",), "topic", client=chosen())
     sink = KafkaProducerSink(descriptor, BuildContext(DataSpec.of("str"), registry))
     with pytest.raises(RetryableError, match=r"no Kafka broker answers at 127\.0\.0\.1:9: "):
         await sink.start()

@@ -14,11 +14,13 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.errors import RecordError, RetryableError
 from queueconnector_core.record import Batch, TimestampOrigin
 from queueconnector_core.registry import Registry
-from queueconnector_kafka import _client, _consumer
+from queueconnector_kafka import _client
+from queueconnector_kafka._clients import MAX_FETCH_RECORDS
 from queueconnector_kafka._continuity import Interrupted
 from queueconnector_kafka._positions import Progress
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 from queueconnector_kafka.source import KafkaConsumerSource
+from tests.kafka.clients import chosen
 
 if TYPE_CHECKING:
     from tests.kafka.conftest import Harness, Reader
@@ -106,7 +108,7 @@ async def test_partitions_keep_their_order(kafka: Harness, reading: type[Reader]
     await reader.end()
     found = defaultdict(list)
     for batch in reader.batches:
-        assert len(batch) <= _consumer.MAX_FETCH_RECORDS
+        assert len(batch) <= MAX_FETCH_RECORDS
         for record in batch.records():
             position = record.metadata.position or ""
             found[position.partition("@")[0]].append(record.value)
@@ -248,7 +250,7 @@ async def test_an_idle_source_stops_at_once(kafka: Harness, reading: type[Reader
 
 @pytest.mark.usefixtures("clean")
 async def test_what_was_fetched_before_stop_is_read_after_it(kafka: Harness) -> None:
-    topic, count = kafka.topic(), _consumer.MAX_FETCH_RECORDS + 500
+    topic, count = kafka.topic(), MAX_FETCH_RECORDS + 500
     source, sink = kafka.source(topic, "int64"), kafka.sink(topic, "int64")
     await source.start()
     await sink.start()
@@ -257,7 +259,7 @@ async def test_what_was_fetched_before_stop_is_read_after_it(kafka: Harness) -> 
     batches = source.read()
     async with asyncio.timeout(20):
         values = list((await anext(batches)).values)
-    assert len(values) == _consumer.MAX_FETCH_RECORDS
+    assert len(values) == MAX_FETCH_RECORDS
     await source.stop()
     async for batch in batches:
         values += batch.values
@@ -290,7 +292,8 @@ async def test_start_can_be_cancelled_at_any_time(kafka: Harness) -> None:
 
 def unreachable(registry: Registry, *servers: str) -> KafkaConsumerSource:
     context = BuildContext(DataSpec.of("str"), registry)
-    return KafkaConsumerSource(KafkaConsumerSourceDescriptor(servers, "topic"), context)
+    descriptor = KafkaConsumerSourceDescriptor(servers, "topic", client=chosen())
+    return KafkaConsumerSource(descriptor, context)
 
 
 @pytest.mark.usefixtures("clean")
@@ -306,7 +309,8 @@ async def test_servers_that_do_not_answer_are_named_with_their_reason(registry: 
 
 async def test_one_server_that_answers_is_enough(kafka: Harness, reading: type[Reader]) -> None:
     topic = kafka.topic()
-    descriptor = KafkaConsumerSourceDescriptor(("127.0.0.1:9", *kafka.servers), topic)
+    servers = ("127.0.0.1:9", *kafka.servers)
+    descriptor = KafkaConsumerSourceDescriptor(servers, topic, client=kafka.client)
     source = KafkaConsumerSource(descriptor, BuildContext(DataSpec.of("str"), kafka.registry))
     await source.start()
     kafka.produce(topic, b"'here'")

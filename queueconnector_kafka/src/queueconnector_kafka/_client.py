@@ -1,8 +1,7 @@
 """What the consumer and the producer of a topic share: settings, errors, a topic's partitions.
 
-Only they, the membership in a group, and a few beside this module import aiokafka. Nobody else
-sees its errors: they become `RetryableError` (the brokers are away, or busy, or not yet ready) or
-`FatalError` (trying again is pointless).
+Nobody but them, and what is beside them, sees aiokafka's errors: they become `RetryableError` (the
+brokers are away, or busy, or not yet ready) or `FatalError` (trying again is pointless).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from aiokafka import errors
 from aiokafka.client import AIOKafkaClient
@@ -18,12 +17,14 @@ from aiokafka.cluster import ClusterMetadata
 
 from queueconnector_core.errors import FatalError, QueueConnectorError, RetryableError
 from queueconnector_kafka._access import Access
-from queueconnector_kafka.descriptors import TopicOptions
+from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor, TopicOptions
 
 __all__ = (
     "KafkaRecord",
+    "Metadata",
     "MessageTooLargeError",
     "TimestampRefusedError",
+    "check_partition",
     "common",
     "partitions_of",
     "translated",
@@ -58,8 +59,12 @@ _FATAL: Final = (
 _TOO_LARGE: Final = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
+Metadata: TypeAlias = AIOKafkaClient
+"""What the brokers say about their topics; it is refreshed every `METADATA_MAX_AGE_MS`."""
+
+
 class KafkaRecord(Protocol):
-    """A message as it was fetched; `timestamp` in ms since the Unix epoch, -1 for none."""
+    """A message that was fetched; `timestamp` in ms since the Unix epoch, -1 for none."""
 
     topic: str
     partition: int
@@ -110,7 +115,7 @@ def common(options: TopicOptions, access: Access) -> dict[str, Any]:
     }
 
 
-async def partitions_of(client: AIOKafkaClient, options: TopicOptions) -> list[int]:
+async def partitions_of(client: Metadata, options: TopicOptions) -> list[int]:
     """The topic's partitions, once each has a leader; asking for a topic may make it.
 
     Raises `RetryableError` when that takes too long, `FatalError` when this client may not ask.
@@ -129,6 +134,14 @@ async def partitions_of(client: AIOKafkaClient, options: TopicOptions) -> list[i
             break
         await asyncio.sleep(RETRY_BACKOFF_MS / 1000)
     raise RetryableError(f"{options.where}: {_what_is_missing(cluster, answered, partitions)}")
+
+
+def check_partition(options: KafkaProducerSinkDescriptor, found: Sequence[int]) -> None:
+    """Raise `FatalError` when the partition that is to be written is none of those found."""
+    fixed = options.partition
+    if fixed is not None and fixed not in found:
+        text = f"partition {fixed} does not exist (there are {len(found)}, counted from 0)"
+        raise FatalError(f"{options.where}: {text}; choose another, or add partitions")
 
 
 def _what_is_missing(cluster: ClusterMetadata, answered: bool, partitions: set[int] | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from queueconnector_core.gaps import Gap, GapLedger, GapReason
+from queueconnector_kafka._client import Metadata
 from queueconnector_kafka._positions import Progress
 from queueconnector_kafka._topic_id import topic_id_of
 
@@ -28,15 +29,15 @@ class Interrupted:
 class Continuity:
     """Whether the topic is still the one that was read, and what of it is gone."""
 
-    def __init__(self, client: Any, topic: str, gaps: GapLedger) -> None:
-        self._client = client
+    def __init__(self, metadata: Metadata, topic: str, gaps: GapLedger) -> None:
+        self._metadata = metadata
         self._topic = topic
         self._gaps = gaps
         self._is_due = False
         self.topic_id: bytes | None = None
         """Of the topic that is read; None: the brokers do not tell."""
         # aiokafka asks for metadata at times, and at once when a partition is not there.
-        client.cluster.add_listener(self._on_metadata)
+        metadata.cluster.add_listener(self._on_metadata)
 
     def _on_metadata(self, cluster: Any) -> None:
         self._is_due = True
@@ -58,7 +59,7 @@ class Continuity:
         if not (self._is_due or at_once):
             return False
         self._is_due = False
-        before, found = self.topic_id, await topic_id_of(self._client, self._topic)
+        before, found = self.topic_id, await topic_id_of(self._metadata, self._topic)
         self.topic_id = found or before
         return before is not None and found is not None and found != before
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition, errors
+from aiokafka import errors
 
 from queueconnector_core.errors import FatalError
 from queueconnector_core.provenance import time_of, time_text
 from queueconnector_kafka._client import translated
+from queueconnector_kafka._clients import ConsumerClient
 from queueconnector_kafka._offsets import starting_offsets
 from queueconnector_kafka._positions import Positions, Progress
 from queueconnector_kafka.descriptors import KafkaConsumerSourceDescriptor
 
-__all__ = ("Membership", "group_settings")
+__all__ = ("Membership",)
 
 logger = logging.getLogger(__name__)
 
@@ -27,24 +28,8 @@ COMMIT_TIMEOUT_S: Final = 3.0
 LAST_DELIVERIES_S: Final = 5.0
 """A rebalance waits at most so long for what is under way; the whole group waits with it."""
 
-NEVER_MS: Final = 2**31 - 1
 
-
-def group_settings(options: KafkaConsumerSourceDescriptor) -> dict[str, Any]:
-    """The settings of a consumer of aiokafka that is a member of a group."""
-    session_ms = round(options.session_timeout_s * 1000)
-    return {
-        "group_id": options.group_id,
-        "group_instance_id": options.group_instance_id,
-        "session_timeout_ms": session_ms,
-        "heartbeat_interval_ms": min(3_000, session_ms // 3),
-        # Who waits for a slow sink is not stuck. aiokafka answers the heartbeats and rebalances of
-        # the group in tasks of its own, so that this limit is nothing but a reason to leave it.
-        "max_poll_interval_ms": NEVER_MS,
-    }
-
-
-class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+class Membership:
     """Joins a group, commits what was delivered, and gives partitions up in order.
 
     The partitions that this member owns at a time, with fixed positions, are those in `positions`.
@@ -52,11 +37,11 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def __init__(
         self,
-        aiokafka: AIOKafkaConsumer,
+        client: ConsumerClient,
         options: KafkaConsumerSourceDescriptor,
         positions: Positions,
     ) -> None:
-        self._aiokafka = aiokafka
+        self._client = client
         self._options = options
         self._positions = positions
         self.given_up: dict[int, Progress] = {}
@@ -83,13 +68,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         self.given_up = dict(resume)
         self._partitions = frozenset(partitions)
-        # aiokafka tells what goes wrong in the group to those who wait for an assignment.
-        assignment = self._aiokafka._subscription.wait_for_assignment()  # noqa: SLF001
-        self._aiokafka.subscribe([self._options.topic], listener=self)
         limit_s = 2 * self._options.session_timeout_s + 5
         try:
             async with asyncio.timeout(limit_s):
-                await assignment
+                await self._client.join(self)
                 await self._assigned.wait()
         except TimeoutError:
             group = self._options.group_id
@@ -104,8 +86,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         for number in self.given_up:
             self.given_up[number] = Progress(0)
 
-    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
-        """Called by aiokafka, which gives no records meanwhile; the group waits for the end."""
+    async def on_revoked(self) -> None:
+        """Called by the client, which gives no records meanwhile; the group waits for the end."""
         limit_s = min(self._options.session_timeout_s / 2, LAST_DELIVERIES_S)
         if not await self._positions.settled(limit_s):
             logger.warning(
@@ -118,46 +100,42 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._positions.clear()
         self._assigned.clear()
 
-    async def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
-        """Called by aiokafka when the group has rebalanced."""
+    async def on_assigned(self, partitions: Sequence[int]) -> None:
+        """Called by the client when the group has rebalanced."""
         try:
             # Without heartbeats meanwhile.
             async with asyncio.timeout(self._options.session_timeout_s / 2):
-                await self._go_on(assigned)
+                await self._go_on(partitions)
             await self.commit()
-        except Exception as error:  # noqa: BLE001 - aiokafka would only log it
+        except Exception as error:  # noqa: BLE001 - a client would only log it
             self._fail(error, "cannot find where to read")
         self._assigned.set()
 
-    async def _go_on(self, assigned: Collection[Any]) -> None:
+    async def _go_on(self, partitions: Sequence[int]) -> None:
         """Fix the positions of the partitions that are ours now.
 
         What was ours before goes on where it was, and still waits for what is under way, so that
         a rebalance that moves nothing repeats nothing.
         """
         before = self.given_up
-        # One request for all; aiokafka's own method makes one for each.
-        coordinator = self._aiokafka._coordinator  # noqa: SLF001
-        found = await coordinator.fetch_committed_offsets(list(assigned))
-        committed = {p: at for p, at in found.items() if self._is_of_this_topic(at.metadata)}
-        fresh = [
-            place for place in assigned if place not in committed and place.partition not in before
-        ]
-        old = [p for p in fresh if p.partition in self._partitions and not self._anew_ns]
+        found = await self._client.committed(partitions)
+        committed = {n: at for n, at in found.items() if self._is_of_this_topic(at[1])}
+        fresh = [n for n in partitions if n not in committed and n not in before]
+        old = [n for n in fresh if n in self._partitions and not self._anew_ns]
         # What was made since we joined, a partition or the topic, is read as a whole.
         begin = dict.fromkeys(fresh, 0)
-        begin |= await starting_offsets(self._aiokafka, old, self._options.start)
-        for place in assigned:
-            known = committed.get(place)
-            progress = before.get(place.partition)
-            if progress is None and known is not None:
-                progress = Progress(known.offset, time_of(known.metadata or ""))
+        begin |= await starting_offsets(self._client, old, self._options.start)
+        for number in partitions:
+            offset, text = committed.get(number, (None, ""))
+            progress = before.get(number)
+            if progress is None and offset is not None:
+                progress = Progress(offset, time_of(text))
             elif progress is None:
-                progress = Progress(begin[place])
-            progress.committed = None if known is None else known.offset
-            progress.position = max(progress.position, progress.committed or 0)
-            self._aiokafka.seek(place, progress.position)
-            self._positions[place.partition] = progress
+                progress = Progress(begin[number])
+            progress.committed = offset
+            progress.position = max(progress.position, offset or 0)
+            self._positions[number] = progress
+        await self._client.seek({n: self._positions[n].position for n in partitions})
         self.given_up = {}
 
     def _is_of_this_topic(self, committed: str) -> bool:
@@ -187,11 +165,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc]
                 return
             progresses = dict(self._positions)
             # The time tells a later reader until when nothing was missing.
-            topic, now = self._options.topic, time_text(time.time_ns())
-            offsets = {TopicPartition(topic, n): (offset, now) for n, offset in due.items()}
+            now = time_text(time.time_ns())
             try:
                 async with asyncio.timeout(COMMIT_TIMEOUT_S):
-                    await self._aiokafka.commit(offsets)
+                    await self._client.commit({n: (offset, now) for n, offset in due.items()})
             except (errors.KafkaError, TimeoutError) as error:
                 self._not_committed(error)
                 return

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from queueconnector_core.record import Acknowledgement
 
-if TYPE_CHECKING:
-    from queueconnector_kafka._client import KafkaRecord
-
 __all__ = ("Fetched", "Positions", "Progress")
 
-Fetched = Mapping[int, Sequence["KafkaRecord"]]
-"""What one fetch brought, by partition."""
+Fetched = Mapping[int, Sequence[Any]]
+"""What one fetch brought, by partition: records as the client has them."""
 
 
 class Progress:
@@ -56,14 +53,16 @@ class Progress:
 class Positions(dict[int, Progress]):
     """The progress of each partition that is read; `settled` waits for what is under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, offset: Callable[[Any], int]) -> None:
+        """`offset` tells that of a record."""
         super().__init__()
+        self._offset = offset
         self._news = asyncio.Event()
 
     def take(self, fetched: Fetched) -> None:
         """What was fetched is read, and counts as delivered: nobody asks for it again."""
         for partition, records in fetched.items():
-            self[partition].position = records[-1].offset + 1
+            self[partition].position = self._offset(records[-1]) + 1
 
     def take_to_deliver(self, fetched: Fetched) -> Acknowledgement:
         """What was fetched is under way until the acknowledgement is released.
@@ -73,8 +72,8 @@ class Positions(dict[int, Progress]):
         """
         taken: list[tuple[Progress, int]] = []
         for partition, records in fetched.items():
-            progress, first = self[partition], records[0].offset
-            progress.take(first, records[-1].offset + 1)
+            progress, first = self[partition], self._offset(records[0])
+            progress.take(first, self._offset(records[-1]) + 1)
             taken.append((progress, first))
 
         def delivered() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Annotated, Final, Literal
 
 import attrs
@@ -92,6 +93,14 @@ class TopicOptions:
         SecurityOptions | None,
         Meta(description="TLS and login; null: neither, as at a listener PLAINTEXT."),
     ] = None
+    client: Annotated[
+        Literal["aiokafka", "confluent"],
+        Meta(
+            description="The library that talks to the brokers: aiokafka, or confluent "
+            "(librdkafka), which costs less CPU and needs queueconnector-kafka[confluent]. What is "
+            "delivered, repeated and told is the same."
+        ),
+    ] = "aiokafka"
 
     @property
     def bootstrap(self) -> tuple[str, ...]:
@@ -111,8 +120,11 @@ class TopicOptions:
         """Topic and servers, for messages."""
         return f"topic {self.topic!r} at {', '.join(self.bootstrap)}"
 
-    def check_security(self) -> None:
-        """Raise `ConfigError` when the options of `security` do not go together."""
+    def check_far_end(self) -> None:
+        """Raise `ConfigError` when options of `security` clash, or the client is not installed."""
+        if self.client == "confluent" and find_spec("confluent_kafka") is None:
+            text = "found 'confluent', which is not installed; pip install "
+            raise ConfigError.at("client", text + "'queueconnector-kafka[confluent]'")
         if self.security is not None:
             try:
                 self.security.check()
@@ -199,7 +211,7 @@ class KafkaConsumerSourceDescriptor(TopicOptions, SourceDescriptor):
     def check(self, spec: DataSpec, registry: Registry) -> None:
         """Raise `ConfigError` when the encoding cannot carry values of `spec`, or options clash."""
         problems = list(self._problems())
-        for check in (lambda: self.codec(spec, registry), self.check_security):
+        for check in (lambda: self.codec(spec, registry), self.check_far_end):
             try:
                 check()
             except ConfigError as error:
@@ -313,7 +325,7 @@ class KafkaProducerSinkDescriptor(TopicOptions, SinkDescriptor):
         except ConfigError as error:
             problems += error.problems
         try:
-            self.check_security()
+            self.check_far_end()
         except ConfigError as error:
             problems += error.problems
         if self.timestamp_options is not None:

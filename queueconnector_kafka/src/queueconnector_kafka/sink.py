@@ -13,9 +13,11 @@ from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RecordErrors
 from queueconnector_core.record import Batch
 from queueconnector_kafka._access import access
+from queueconnector_kafka._choosing import check_compression, make_producer
 from queueconnector_kafka._client import MessageTooLargeError, TimestampRefusedError
+from queueconnector_kafka._clients import Producer, RecordBatch
 from queueconnector_kafka._compose import Composer, Messages
-from queueconnector_kafka._producer import Producer, RecordBatch, check_compression, lane_of
+from queueconnector_kafka._lanes import lane_of
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
 __all__ = ("KafkaProducerSink",)
@@ -60,8 +62,7 @@ class KafkaProducerSink:
         self._lane = 0
         self._unfinished: _Delivery | None = None
         self._writing = asyncio.Lock()
-        if descriptor.compression is not None:
-            check_compression(descriptor.compression)
+        check_compression(descriptor)
         if descriptor.lacks_port:
             logger.warning("%s: port assumed for %s", context.name, descriptor.where)
 
@@ -75,7 +76,7 @@ class KafkaProducerSink:
 
     async def _started(self) -> Producer:
         limit = min(RECORD_BATCH_BYTES, self._descriptor.message_max_bytes)
-        producer = Producer(self._descriptor, await access(self._descriptor), limit)
+        producer = make_producer(self._descriptor, await access(self._descriptor), limit)
         await producer.start()
         return producer
 
@@ -182,20 +183,21 @@ class KafkaProducerSink:
         self, producer: Producer, delivery: _Delivery, parcel: _Parcel, reason: str
     ) -> Iterator[_Parcel]:
         """Two parcels where the topic refused all for some; a value alone is a failure."""
-        if len(parcel.indices) == 1:
-            delivery.failures[parcel.indices[0]] = RecordError(reason)
+        refused = parcel.record_batch.unconfirmed(parcel.indices)
+        if len(refused) == 1:
+            delivery.failures[refused[0]] = RecordError(reason)
             return
-        middle = len(parcel.indices) // 2
-        for part in (parcel.indices[:middle], parcel.indices[middle:]):
+        middle = len(refused) // 2
+        for part in (refused[:middle], refused[middle:]):
             yield from self._repacked(producer, delivery, part, parcel.lane)
 
     def _again(self, producer: Producer, delivery: _Delivery, parcel: _Parcel) -> Iterator[_Parcel]:
         """The same to be waited for, or, if it was not stored, to be sent once more."""
-        confirmed = parcel.record_batch.confirmed
-        if confirmed is None or not confirmed.done():
+        if parcel.record_batch.is_under_way:
             yield parcel
         else:
-            yield from self._repacked(producer, delivery, parcel.indices, parcel.lane)
+            left = parcel.record_batch.unconfirmed(parcel.indices)
+            yield from self._repacked(producer, delivery, left, parcel.lane)
 
     def _repacked(
         self, producer: Producer, delivery: _Delivery, indices: Sequence[int], lane: int

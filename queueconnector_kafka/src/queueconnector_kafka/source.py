@@ -9,11 +9,11 @@ from typing import Any
 
 from queueconnector_core.component import BuildContext
 from queueconnector_core.errors import RecordError, RetryableError
-from queueconnector_core.record import Acknowledgement, Batch, LazyMetadata, Value
+from queueconnector_core.record import Acknowledgement, Batch, LazyMetadata, Metadata, Value
 from queueconnector_kafka._access import access
 from queueconnector_kafka._bulk import apply
-from queueconnector_kafka._client import KafkaRecord
-from queueconnector_kafka._consumer import MAX_FETCH_RECORDS, Consumer
+from queueconnector_kafka._clients import MAX_FETCH_RECORDS
+from queueconnector_kafka._consumer import Consumer
 from queueconnector_kafka._continuity import Interrupted
 from queueconnector_kafka._positions import Fetched
 from queueconnector_kafka._records import (
@@ -44,7 +44,7 @@ class KafkaConsumerSource:
         self._decode = codec.decoder(context.spec)
         self._consumer: Consumer | None = None
         self._gaps = context.gaps
-        self._remaining: list[Fetched] = []
+        self._remaining: list[tuple[Consumer, Fetched]] = []
         self._interrupted: Interrupted | None = None
         if descriptor.lacks_port:
             logger.warning("%s: port assumed for %s", context.name, descriptor.where)
@@ -78,18 +78,19 @@ class KafkaConsumerSource:
                 raise
             if self._consumer is not consumer or not consumer.is_open:
                 # Stopped meanwhile: this was fetched behind what is kept.
-                self._keep(fetched)
+                self._keep(consumer, fetched)
             elif fetched:
                 together = list(chain.from_iterable(fetched.values()))
-                yield self._batch(together, consumer.taken(fetched))
+                yield self._batch(consumer, together, consumer.taken(fetched))
         remaining, self._remaining = self._remaining, []
-        for records in chain.from_iterable(fetched.values() for fetched in remaining):
-            for first in range(0, len(records), MAX_FETCH_RECORDS):
-                yield self._batch(records[first : first + MAX_FETCH_RECORDS])
+        for former, fetched in remaining:
+            for records in fetched.values():
+                for first in range(0, len(records), MAX_FETCH_RECORDS):
+                    yield self._batch(former, records[first : first + MAX_FETCH_RECORDS])
 
-    def _keep(self, fetched: Fetched) -> None:
+    def _keep(self, consumer: Consumer, fetched: Fetched) -> None:
         if self._descriptor.group_id is None:
-            self._remaining.append(fetched)
+            self._remaining.append((consumer, fetched))
 
     async def drain(self) -> None:
         """Fetch nothing more; `read` ends. What is acknowledged until `stop` is committed."""
@@ -112,7 +113,7 @@ class KafkaConsumerSource:
             return
         consumer.end()
         if self._descriptor.group_id is None:
-            self._keep(await consumer.fetched())
+            self._keep(consumer, await consumer.fetched())
 
     def silent_s(self) -> float:
         """Seconds since a broker last answered; 0 while records are not asked for."""
@@ -126,28 +127,27 @@ class KafkaConsumerSource:
         return None if self._consumer is None else self._consumer.lag()
 
     def _batch(
-        self, records: Sequence[KafkaRecord], acknowledgements: tuple[Acknowledgement, ...] = ()
+        self,
+        consumer: Consumer,
+        records: Sequence[Any],
+        acknowledgements: tuple[Acknowledgement, ...] = (),
     ) -> Batch:
+        known = consumer.known
+
+        def metadata(record: Any) -> Metadata:
+            return metadata_of(known(record))
+
         # A null value is legal in Kafka, and so rare that the decoders need not look for it.
-        raw: list[Any] = [record.value for record in records]
+        raw: list[Any] = consumer.values(records)
         decode: Callable[[Any], Value] = self._decode
         if None in raw:
-            raw, decode = [mark_null(record) for record in records], accepting_marks(decode)
+            raw, decode = [mark_null(known(record)) for record in records], accepting_marks(decode)
         values, failures = apply(decode, raw)
-        if not failures:
-            return Batch(
-                values,
-                LazyMetadata(records, metadata_of, stamp_of),
-                acknowledgements=acknowledgements,
-            )
         told = [
-            RecordError(f"{position(records[i])}: {error}", origins=(metadata_of(records[i]),))
+            RecordError(f"{position(known(records[i]))}: {error}", origins=(metadata(records[i]),))
             for i, error in failures.items()
         ]
-        kept = [record for index, record in enumerate(records) if index not in failures]
-        return Batch(
-            values,
-            LazyMetadata(kept, metadata_of, stamp_of),
-            told,
-            acknowledgements=acknowledgements,
-        )
+        if failures:
+            records = [record for index, record in enumerate(records) if index not in failures]
+        columns = LazyMetadata(records, metadata, lambda record: stamp_of(known(record)))
+        return Batch(values, columns, told, acknowledgements=acknowledgements)

@@ -1,9 +1,8 @@
-"""A producer for one topic: all that the sink asks of aiokafka."""
+"""A producer for one topic by means of aiokafka."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice, repeat
@@ -11,17 +10,16 @@ from typing import Any, Final
 
 import attrs
 from aiokafka import AIOKafkaProducer, TopicPartition, codec, errors
-from aiokafka.partitioner import murmur2
 
-from queueconnector_core.errors import ConfigError, FatalError, RetryableError
+from queueconnector_core.errors import ConfigError, RetryableError
 from queueconnector_kafka import _client
 from queueconnector_kafka._access import Access
-from queueconnector_kafka._client import common, partitions_of, translated
+from queueconnector_kafka._client import check_partition, common, partitions_of, translated
 from queueconnector_kafka._compose import Messages
 from queueconnector_kafka._connecting import closed, reach, undisturbed
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
-__all__ = ("Producer", "RecordBatch", "check_compression", "lane_of")
+__all__ = ("AiokafkaProducer", "check_codec")
 
 LAST_CONFIRMATIONS_S: Final = 5.0
 """What is being sent when the producer is to stop has so long to be confirmed."""
@@ -36,17 +34,11 @@ _BROKEN: Final = (
 """The brokers and this producer do not agree any more on what was sent: only a new one helps."""
 
 
-def check_compression(name: str) -> None:
+def check_codec(name: str) -> None:
     """Raise `ConfigError` (empty path) when the library of a codec is not installed."""
     if not getattr(codec, f"has_{name}")():
         text = f"found {name!r}, whose library is not installed; "
         raise ConfigError.at("", text + "pip install 'queueconnector-kafka[compression]'")
-
-
-@functools.lru_cache(maxsize=4096)
-def lane_of(key: bytes) -> int:
-    """The number that Kafka's default partitioner takes, modulo the partitions, for a key."""
-    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 def _from(first: int, column: Sequence[Any] | None, default: Any) -> Iterable[Any]:
@@ -54,17 +46,24 @@ def _from(first: int, column: Sequence[Any] | None, default: Any) -> Iterable[An
 
 
 @attrs.define(eq=False)
-class RecordBatch:
-    """Kafka's unit of sending, filled by `Producer.pack` and sent once."""
+class _RecordBatch:
+    """Implements `RecordBatch`: the brokers have all of it, or nothing."""
 
     builder: Any
     records: int
     confirmed: asyncio.Future[Any] | None = None
     """Done when the brokers have it, or refuse it; None: not sent yet."""
 
+    @property
+    def is_under_way(self) -> bool:
+        return self.confirmed is None or not self.confirmed.done()
 
-class Producer:
-    """Writes record batches to the partitions of a topic."""
+    def unconfirmed(self, indices: Sequence[int]) -> Sequence[int]:
+        return indices
+
+
+class AiokafkaProducer:
+    """Implements `Producer`."""
 
     def __init__(
         self, options: KafkaProducerSinkDescriptor, access: Access, record_batch_bytes: int
@@ -84,12 +83,10 @@ class Producer:
 
     @property
     def is_broken(self) -> bool:
-        """Whether nothing can be written any more but by another producer."""
         sender = self._aiokafka._sender.sender_task  # noqa: SLF001
         return self._is_broken or (sender is not None and sender.done())
 
     async def start(self) -> None:
-        """Connect, and wait for the topic. Raises `RetryableError` or `FatalError`."""
         try:
             await reach(self._options, self._access)
             await undisturbed(self._begin())
@@ -103,24 +100,15 @@ class Producer:
         # Without a limit aiokafka would ask for the identity of an idempotent producer.
         async with asyncio.timeout(2 * _client.REQUEST_TIMEOUT_MS / 1000):
             await self._aiokafka.start()
-        found = await partitions_of(self._aiokafka.client, self._options)
-        fixed = self._options.partition
-        if fixed is not None and fixed not in found:
-            text = f"partition {fixed} does not exist (there are {len(found)}, counted from 0)"
-            raise FatalError(f"{self._options.where}: {text}; choose another, or add partitions")
+        check_partition(self._options, await partitions_of(self._aiokafka.client, self._options))
 
     async def partitions(self) -> list[int]:
-        """The numbers of the topic's partitions. Raises `RetryableError` or `FatalError`."""
         try:
             return sorted(await self._aiokafka.partitions_for(self._topic))
         except errors.KafkaError as error:
             raise translated(error, f"cannot write {self._options.where}") from None
 
-    def pack(self, messages: Messages, first: int) -> tuple[RecordBatch, int]:
-        """A record batch of messages from place `first` on, and the place of the next message.
-
-        It takes as many as fit, at least one.
-        """
+    def pack(self, messages: Messages, first: int) -> tuple[_RecordBatch, int]:
         builder = self._aiokafka.create_batch()
         append, now_ms = builder.append, time.time_ns() // 1_000_000
         columns = zip(
@@ -134,18 +122,11 @@ class Producer:
         for place, value, time_ms, key, headers in columns:
             stamp = now_ms if time_ms is None else time_ms
             if append(timestamp=stamp, key=key, value=value, headers=headers) is None:
-                return RecordBatch(builder, place - first), place
+                return _RecordBatch(builder, place - first), place
         builder.close()
-        return RecordBatch(builder, len(messages) - first), len(messages)
+        return _RecordBatch(builder, len(messages) - first), len(messages)
 
-    async def send(self, record_batches: Mapping[int, RecordBatch]) -> list[Exception | None]:
-        """Send one record batch to each partition; the result of each: None, or why it failed.
-
-        One that was sent before is only waited for. It waits for all, as long as a request may
-        take: one that is still under way then has the result `RetryableError`. The other results
-        are `MessageTooLargeError`, `TimestampRefusedError`, `RetryableError` and `FatalError`:
-        then it has to be packed anew.
-        """
+    async def send(self, record_batches: Mapping[int, _RecordBatch]) -> list[Exception | None]:
         doing = f"cannot write {self._options.where}"
         limit_s = 1.1 * _client.REQUEST_TIMEOUT_MS / 1000
         try:
@@ -180,7 +161,7 @@ class Producer:
         confirmed.add_done_callback(done)
 
     def _result(
-        self, partition: int, sent: RecordBatch, confirmed: asyncio.Future[Any], doing: str
+        self, partition: int, sent: _RecordBatch, confirmed: asyncio.Future[Any], doing: str
     ) -> Exception | None:
         if not confirmed.done():
             return RetryableError(f"{doing}: {errors.RequestTimedOutError.__name__}")
@@ -197,7 +178,6 @@ class Producer:
         return translated(error, doing)
 
     async def stop(self) -> None:
-        """Disconnect; what is still being sent has some seconds left."""
         what = f"the producer of {self._options.where}"
         request_s = _client.REQUEST_TIMEOUT_MS / 1000
         if self._sent and self._options.is_idempotent:

@@ -1,0 +1,1 @@
+"""Reads and writes topics by means of aiokafka, in the event loop."""
