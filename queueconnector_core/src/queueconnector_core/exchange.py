@@ -78,6 +78,7 @@ class Exchange:
         self._sinks = tuple(sinks)
         # Once: to ask whether an object has a protocol takes longer than all the rest of a look.
         self._proven = [source for source in sources if isinstance(source, ProvenSource)]
+        self._lagging = [source for source in sources if isinstance(source, LaggingSource)]
         self._holding = [pipe for pipe in pipes if isinstance(pipe, HoldingPipe)]
         self._impairable = [sink for sink in sinks if isinstance(sink, ImpairableSink)]
         self.errors = errors or ErrorPolicy()
@@ -106,6 +107,7 @@ class Exchange:
         gaps = self.gaps
         return (
             self.is_paused,
+            self.lag() if self._lagging else None,
             self.statistics.pulse,
             gaps.total,
             gaps.still_open,
@@ -121,7 +123,7 @@ class Exchange:
 
     def lag(self) -> int | None:
         """Records that wait at the far ends of those sources that know; None: no source knows."""
-        told = (source.lag() for source in self._sources if isinstance(source, LaggingSource))
+        told = (source.lag() for source in self._lagging)
         known = [lag for lag in told if lag is not None]
         return sum(known) if known else None
 
