@@ -32,12 +32,16 @@ SLOW = (
     *(f"tests/kafka/test_{name}.py" for name in ("outage", "security")),
     "tests/demo",
     "tests/packaging",
-    "tests/system/test_broker_outage.py",
+    *(f"tests/system/test_{name}.py" for name in ("broker_outage", "traces")),
     *(f"tests/docs/test_{name}.py" for name in ("command_line", "container", "kit")),
     *(f"tests/docs/test_{name}.py" for name in ("readers", "site", "tutorial")),
     "tests/web/test_browser.py",
 )
 """Tests that take minutes together; in CI they have a step of their own."""
+
+
+SLOW_ALONE = ("tests/bench/test_tango_goals.py",)
+"""Of these nothing may run beside: they compare speeds."""
 
 OVER_BOTH_CLIENTS = ("tests/kafka", "tests/conformance/test_kafka.py")
 """Tests that run once more over the other client of Kafka, in the slow step."""
@@ -105,7 +109,7 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run(tool("pytest"), *session.posargs)
         return
-    session.run(tool("pytest"), "tests/bench")
+    session.run(tool("pytest"), "tests/bench", *(f"--ignore={path}" for path in SLOW_ALONE))
     elsewhere = [f"--ignore={path}" for path in ("tests/bench", *SLOW)]
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *elsewhere, "--durations=25")
 
@@ -155,6 +159,7 @@ def fuzz(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Those of the tests that take minutes: outages, soaks, wheels, the kit's proof, the site."""
     session.run(tool("python"), "-m", "devservices.provision")
+    session.run(tool("pytest"), *SLOW_ALONE, *session.posargs)
     session.run(tool("pytest"), *BESIDE, "--numprocesses=2", *SLOW, *session.posargs)
     if not session.posargs:
         other = "--kafka-client=confluent"

@@ -10,7 +10,7 @@ import ast
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -24,11 +24,14 @@ from queueconnector_core.dataspec import DataSpec
 from queueconnector_core.plugin import queueconnector_components
 from queueconnector_core.registry import Registry
 
-__all__ = ("benchmark", "codecs")
+__all__ = ("GOALS", "benchmark", "codecs")
 
+PARTS: Final = ("encode", "decode", "both")
 ROUND_S: Final = 0.02
 """How long the obvious implementation is measured in a round, in seconds; at least once."""
-GOALS: Final = {
+Part = tuple[str, str, str]
+"""Encoding, kind of value, and `encode`, `decode` or `both`."""
+GOALS: Final[Mapping[Part, float]] = {
     ("npy", "float64[1000]", "both"): 20.0,
     ("npy", "struct[64]", "both"): 30.0,
     ("msgpack_numpy", "float64[1000]", "both"): 3.0,
@@ -113,12 +116,15 @@ def benchmark(options: Options) -> list[Comparison]:
     return codecs(options.rounds)
 
 
-def codecs(rounds: int) -> list[Comparison]:
-    """Encoding, decoding and both, for each encoding and each kind of value."""
+def codecs(rounds: int, chosen: Container[Part] | None = None) -> list[Comparison]:
+    """Encoding, decoding and both, for each encoding and each kind of value; or what is chosen."""
     registry = Registry().with_(queueconnector_components())
     found = []
     for name, spec, value, encodings in _cases():
         for encoding in encodings:
+            parts = [part for part in PARTS if chosen is None or (encoding, name, part) in chosen]
+            if not parts:
+                continue
             codec = resolve_codec(encoding, spec, registry)
             ways = {
                 "obvious": _obvious(encoding, spec),
@@ -127,22 +133,18 @@ def codecs(rounds: int) -> list[Comparison]:
             for writer in ways.values():
                 for reader in ways.values():
                     check_equal(_plain(reader.decode(writer.encode(value))), _plain(value))
-            found += _compare(f"{encoding} {name}", ways, value, rounds, encoding, name)
+            found += [_compare((encoding, name, part), ways, value, rounds) for part in parts]
     return found
 
 
-def _compare(
-    title: str, ways: dict[str, Way], value: Any, rounds: int, encoding: str, name: str
-) -> list[Comparison]:
-    found = []
-    for part in ("encode", "decode", "both"):
-        actions = {case: _action(way, part, value) for case, way in ways.items()}
-        times = max(1, round(ROUND_S / _once_s(actions["obvious"])))
-        cases = [(case, _measured(action, times)) for case, action in actions.items()]
-        goal = GOALS.get((encoding, name, part))
-        goals = () if goal is None else (at_least(goal, "cpu_rate", "codec", row=11),)
-        found.append(compare(f"{title}, {part}", cases, rounds, goals))
-    return found
+def _compare(part: Part, ways: dict[str, Way], value: Any, rounds: int) -> Comparison:
+    encoding, name, does = part
+    actions = {case: _action(way, does, value) for case, way in ways.items()}
+    times = max(1, round(ROUND_S / _once_s(actions["obvious"])))
+    cases = [(case, _measured(action, times)) for case, action in actions.items()]
+    goal = GOALS.get(part)
+    goals = () if goal is None else (at_least(goal, "cpu_rate", "codec", row=11),)
+    return compare(f"{encoding} {name}, {does}", cases, rounds, goals)
 
 
 def _action(way: Way, part: str, value: Any) -> Callable[[], object]:

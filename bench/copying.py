@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,11 +81,12 @@ class Field:
 
     def __init__(self, broker: KafkaBroker) -> None:
         self._broker = broker
+        self._name = uuid.uuid4().hex[:8]
         self._numbers = itertools.count()
 
     def _task(self) -> Task:
-        number = next(self._numbers)
-        source, sink = f"source-{number}", f"sink-{number}"
+        name = f"{self._name}-{next(self._numbers)}"
+        source, sink = f"source-{name}", f"sink-{name}"
         for topic in (source, sink):
             self._broker.create_topic(topic)
         return Task(self._broker.bootstrap, source, sink, temporary_directory("bench"))
@@ -117,20 +121,35 @@ class Field:
             # Those before the first that arrived may have come before its time.
             ends.quiet(task.sink, sent)
 
-    def copy(self, contestant: Contestant, records: int, size_bytes: int) -> Measurement:
-        """Let it copy numbered records, which are written meanwhile, and check them all."""
+    def copy(
+        self,
+        contestant: Contestant,
+        records: int,
+        size_bytes: int,
+        *,
+        profile: Path | None = None,
+    ) -> Measurement:
+        """Let it copy numbered records, which are written meanwhile, and check them all.
+
+        With `profile` it is told by signals when to begin, and when to write that file.
+        """
         with (
             self.copying(contestant) as (task, process),
             _filler(task, records, size_bytes) as filler,
             _ends(task) as ends,
         ):
             first = ends.of(task.sink)
+            if profile is not None:
+                os.kill(process.pid, signal.SIGUSR1)
             wall_s, cpu_s = time.perf_counter(), cpu_of(process.pid)
             filler.write_line("go")
             process.wait_until(
                 lambda: ends.of(task.sink) >= first + records, COPY_TIMEOUT_S, "all records"
             )
             wall_s, cpu_s = time.perf_counter() - wall_s, cpu_of(process.pid) - cpu_s
+            if profile is not None:
+                os.kill(process.pid, signal.SIGUSR2)
+                process.wait_until(profile.exists, START_TIMEOUT_S, "the profile")
         _check(task, first, records)
         return Measurement(records, wall_s, cpu_s)
 

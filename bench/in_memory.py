@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,24 +25,22 @@ KEY: Final = "bench"
 LOOP: Final = "async generator, pipe, await write per value"
 EXCHANGE: Final = "exchange InMemorySource -> InMemorySink"
 HUNDREDS: Final = "exchange, in batches of 100"
-SINGLE: Final = "exchange, in batches of 1"
 
 Timed = tuple[float, float]
 
 
 def benchmark(options: Options) -> list[Comparison]:
     """The cases of the command line."""
-    return [in_memory(options.records, options.rounds)]
+    return [in_memory(options.records, options.rounds, sizes=(100, 1))]
 
 
-def in_memory(records: int, rounds: int) -> Comparison:
-    """`records` numbers from a list to a list."""
+def in_memory(records: int, rounds: int, sizes: Sequence[int] = (100,)) -> Comparison:
+    """`records` numbers from a list to a list; also in batches of given sizes."""
     values = [float(number) for number in range(records)]
     cases: list[tuple[str, Callable[[list[float]], Coroutine[None, None, Timed]]]] = [
         (LOOP, _loop),
         (EXCHANGE, _configured),
-        (HUNDREDS, partial(_exchange, size=100)),
-        (SINGLE, partial(_exchange, size=1)),
+        *((f"exchange, in batches of {size}", partial(_exchange, size=size)) for size in sizes),
     ]
     return compare(
         f"in memory, {records:,} numbers",
@@ -57,6 +56,7 @@ def in_memory(records: int, rounds: int) -> Comparison:
 def _timed(
     case: Callable[[list[float]], Coroutine[None, None, Timed]], values: list[float]
 ) -> Measurement:
+    gc.collect()  # or one case would pay for what another has left
     wall_s, cpu_s = asyncio.run(case(values))
     return Measurement(len(values), wall_s, cpu_s)
 

@@ -5,7 +5,6 @@ A benchmark is a function from `Options` to `Comparison`s; `bench.__main__` list
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import statistics
@@ -313,13 +312,8 @@ def compare(
     notes: Sequence[str] = (),
 ) -> Comparison:
     """Run every case once per round, in turns, so that load from elsewhere hits all alike."""
-    results = tuple({case: _clean(run) for case, run in cases} for _ in range(rounds))
+    results = tuple({case: run() for case, run in cases} for _ in range(rounds))
     return Comparison(name, results, goals, tuple(notes))
-
-
-def _clean(run: Callable[[], Measurement]) -> Measurement:
-    gc.collect()  # or one case would pay for what another has left
-    return run()
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

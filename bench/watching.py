@@ -1,8 +1,9 @@
 """What it costs to be watched: `python -m bench.watching [rounds]`.
 
 The same exchange streams alone, with metrics asked for once a second, and with a tap that takes all
-it is given; each beside a run that nobody watches. Compared are records per second of processor
-time.
+it is given; each between two runs that nobody watches. Compared are records per second of processor
+time, which on a busy machine differ by some per cent from run to run; and measured is how much of
+the processor's time went to all but the exchange, which hardly depends on the neighbours.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, Self
 
 from queueconnector_core.connector import Connector
 from queueconnector_core.discovery import discover
@@ -75,8 +76,30 @@ class Sink:
         """Nothing to disconnect from."""
 
 
-async def run(watch: str) -> float:
-    """Records per second of processor time of one run."""
+class Meter:
+    """Measures what the callbacks of the event loop take, but for those of one task."""
+
+    def __init__(self) -> None:
+        self.others_s = 0.0
+        self._exchange = asyncio.current_task()
+        self._run = asyncio.Handle._run  # noqa: SLF001 - what every callback passes
+
+    def __enter__(self) -> Self:
+        def run(handle: Any) -> None:
+            began_s = time.thread_time()
+            self._run(handle)
+            if getattr(handle._callback, "__self__", None) is not self._exchange:  # noqa: SLF001
+                self.others_s += time.thread_time() - began_s
+
+        asyncio.Handle._run = run  # type: ignore[method-assign,assignment]  # noqa: SLF001
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.Handle._run = self._run  # type: ignore[method-assign]  # noqa: SLF001
+
+
+async def run(watch: str) -> tuple[float, float]:
+    """Records per second of processor time of one run, and the share of all but the exchange."""
     connector = Connector(discover().registry)
     exchange = Exchange("x[0]", [Source()], [], [Sink()])
     document = connector.documents[0]
@@ -84,13 +107,15 @@ async def run(watch: str) -> float:
     server = await serve(connector, WebOptions(0))
     async with watching(watch, server.address):
         await exchange.start()
-        before_s = time.process_time()
-        await exchange.run()
-        # Not by the clock: whoever looks, and others on the machine, take processor time as well.
-        rate = exchange.statistics.delivered / (time.process_time() - before_s)
+        with Meter() as meter:
+            before_s, thread_s = time.process_time(), time.thread_time()
+            await exchange.run()
+            # Not by the clock: whoever looks, and others here, take processor time as well.
+            took_s = time.process_time() - before_s
+            threads_s = took_s - (time.thread_time() - thread_s)
         await exchange.stop()
     await server.close()
-    return rate
+    return exchange.statistics.delivered / took_s, (meter.others_s + threads_s) / took_s
 
 
 @asynccontextmanager
@@ -110,16 +135,20 @@ async def watching(watch: str, address: str) -> AsyncIterator[None]:
 
 
 async def main(rounds: int) -> None:
-    """Print the median ratio of each watched run to the two runs around it that nobody watches."""
+    """Print the medians; the ratios are to the two runs around it that nobody watches."""
     ratios: dict[str, list[float]] = {"nothing": [], "metrics": [], "tap": []}
-    before = await run("nothing")
+    shares: dict[str, list[float]] = {watch: [] for watch in ratios}
+    before, _ = await run("nothing")
     for _ in range(rounds):
         for watch, found in ratios.items():
-            watched, after = await run(watch), await run("nothing")
-            found.append(2 * watched / (before + after))
+            rate, share = await run(watch)
+            after, _ = await run("nothing")
+            found.append(2 * rate / (before + after))
+            shares[watch].append(share)
             before = after
     for watch, found in ratios.items():
-        print(f"{watch}: {statistics.median(found):.4f} of {rounds} rounds {spread(found)}")
+        took = f"{100 * statistics.median(shares[watch]):.2f} % of the processor's time"
+        print(f"{watch}: {statistics.median(found):.4f} {spread(found)} of the records; {took}")
 
 
 def spread(found: Sequence[float]) -> str:

@@ -15,7 +15,7 @@ from workspace import ROOT
 PACKAGE = "queueconnector_core"
 SOURCES = f"{PACKAGE}/src"
 PAGE = ROOT / "docs" / "reference" / "api.md"
-INNER = ("cli", "recording", "web")
+INNER = ("cli", "recording", "spans", "tracing", "web")
 """Packages of it that are for people, not for plugins."""
 
 HEAD = """\

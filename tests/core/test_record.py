@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queueconnector_core.errors import RecordError
-from queueconnector_core.record import NO_METADATA, Acknowledgement, Batch, Metadata, Record
+from queueconnector_core.record import (
+    NO_METADATA,
+    Acknowledgement,
+    Batch,
+    LazyMetadata,
+    Metadata,
+    Quality,
+    Record,
+    Stamp,
+)
 
 
 @st.composite
@@ -108,6 +117,32 @@ def test_records_have_their_metadata_or_none() -> None:
     known = Metadata(timestamp_ns=5)
     assert list(Batch([1], [known]).records()) == [Record(1, known)]
     assert list(Batch([1]).records()) == [Record(1, NO_METADATA)]
+
+
+def made(timestamp_ns: int) -> Metadata:
+    return Metadata(timestamp_ns, quality=Quality.ALARM)
+
+
+def stamped(timestamp_ns: int) -> Stamp:
+    return timestamp_ns, Quality.ALARM
+
+
+def never_made(_: int) -> Metadata:
+    raise AssertionError("the metadata were made")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [[made(1), made(2)], LazyMetadata([1, 2], made), LazyMetadata([1, 2], never_made, stamped)],
+)
+def test_stamps_are_time_and_quality(metadata: list[Metadata]) -> None:
+    batch = Batch(["a", "b"], metadata)
+    assert list(batch.stamps()) == [(1, Quality.ALARM), (2, Quality.ALARM)]
+    assert list(batch.split(1)[1].stamps()) == [(2, Quality.ALARM)]
+
+
+def test_without_metadata_there_is_no_time() -> None:
+    assert list(Batch(["a", "b"]).stamps()) == [(None, Quality.VALID)] * 2
 
 
 def test_an_acknowledgement_is_given_at_the_last_release() -> None:

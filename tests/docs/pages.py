@@ -52,6 +52,7 @@ NOT_HERE: Final[Mapping[str, str]] = {
     "make demo": "runs for a minute: tests/demo runs it",
     "python -m pointing_loop --dishes": "runs for a minute: tests/demo runs it",
     "pytest examples/mqtt/tests": "is one of the tests",
+    "make bench": "takes minutes: its short form is tests/bench",
     "make chaos": "runs for hours: its short form is tests/chaos",
     "python tools/release.py": "makes a release: tests/tools tries it on a copy",
     '{"state"': "a report, not a configuration: tests/sdp writes and reads such",

@@ -22,7 +22,10 @@ from tests.docs.pages import blocks
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/http.md").read_text("utf-8")
-ASSETS = {"GET /page.css", "GET /page.mjs", "GET /icon.svg"}
+ASSETS = {f"GET /{name}" for name in ("page.css", "page.mjs", "icon.svg")} | {
+    "GET /uPlot.iife.min.js",
+    "GET /uPlot.min.css",
+}
 """They stand below the page that they belong to."""
 
 

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -21,6 +21,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from devservices.kafka import KafkaBroker
 from devservices.process import wait_until
+from devservices.tango import TangoDeviceServer
 
 COMMAND = str(Path(sys.executable).parent / "queueconnector")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -70,7 +71,7 @@ def headers_of_one(broker: KafkaBroker, topic: str) -> dict[str, bytes]:
     consumer = Consumer(settings)
     try:
         consumer.subscribe([topic])
-        message = wait_until(lambda: consumer.poll(0.2), 60, f"a message in {topic}")
+        message: Any = wait_until(lambda: consumer.poll(0.2), 60, f"a message in {topic}")
         assert message.error() is None
         return dict(message.headers() or ())
     finally:
@@ -116,6 +117,43 @@ def test_a_trace_goes_on_from_topic_to_topic(
     found = headers_of_one(kafka_broker, second)
     assert found["traceparent"].decode() == f"00-{TRACE}-{span.span_id.hex()}-01"
     assert ("ce_id" in found) == (headers == "provenance")
+
+
+def test_a_device_tells_its_commands_by_tango_and_its_batches_by_itself(
+    collector: tuple[str, Received],
+) -> None:
+    endpoint, received = collector
+    name = "SDPQueueConnector"
+    variables = {
+        "TANGO_TELEMETRY_ENABLE": "on",
+        "TANGO_TELEMETRY_TRACING_EXPORTERS": "http",
+        "TANGO_TELEMETRY_TRACING_ENDPOINTS": f"{endpoint}/v1/traces",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    exchange = {
+        "source": {"type": "InMemorySource", "data": ["x"]},
+        "sink": {"type": "TangoLocalAttributeSink", "attribute_name": "traced"},
+    }
+    command = [sys.executable, "-m", "queueconnector_tango.server"]
+    names = set[str]()
+
+    def told() -> bool:
+        while not received.empty():
+            spans = [each.spans for each in received.get().scope_spans]
+            names.update(span.name for each in spans for span in each)
+        return {"exchange default[0]", f"{name}.Configure"} <= names
+
+    with TangoDeviceServer(
+        command, name, "t", name, ["test/qc/1"], environment=variables
+    ) as server:
+        device = server.proxy()
+        device.Configure(json.dumps({"exchanges": [exchange]}))
+        device.Start()
+        try:
+            wait_until(told, 30, "the spans")
+        except TimeoutError:
+            raise AssertionError(names) from None
 
 
 def test_a_collector_that_is_away_does_not_hold_anything_up(tmp_path: Path) -> None:

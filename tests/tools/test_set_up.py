@@ -37,6 +37,6 @@ def test_every_member_is_installed_editable_with_its_extras() -> None:
     arguments = editable_members()
 
     assert arguments[::2] == ["--editable"] * (len(arguments) // 2)
-    core = "queueconnector_core[cli,record,web,testing]"
+    core = "queueconnector_core[cli,otel,record,web,testing]"
     assert any(argument.endswith(core) for argument in arguments)
     assert any(argument.endswith("queueconnector_memory") for argument in arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 import re
 from typing import Any, Final
@@ -217,6 +218,10 @@ def _check_size(spec: DataSpec) -> None:
         )
 
 
+# numpy writes a dtype in Python, which takes longer than all the rest of a plan.
+_written = functools.lru_cache(maxsize=1_000)(repr)
+
+
 @attrs.frozen
 class DataSpec:
     """The dtype and shape that every record has at one point of an exchange.
@@ -226,7 +231,7 @@ class DataSpec:
     scalar; at most one dimension is -1: any size.
     """
 
-    dtype: np.dtype[Any]
+    dtype: np.dtype[Any] = attrs.field(repr=_written)
     shape: tuple[int, ...] = ()
 
     @classmethod

@@ -233,7 +233,7 @@ class Document:
         await asyncio.gather(*(group.fail(error) for group in self.groups.values()))
 
     async def _apply(self, plan: Plan, *, start: bool) -> None:
-        made, change = self._make(plan)
+        made, change = await self._make(plan)
         had, was_open = set(self.groups), self._is_open()
         touched = self._touched(plan, made)
         await asyncio.gather(
@@ -281,7 +281,7 @@ class Document:
             claims = [claim for claim in plan.claims if isinstance(claim, host.claim_type)]
             await host.reconcile(self.owner, claims)
 
-    def _make(self, plan: Plan) -> tuple[_Made, _Change]:
+    async def _make(self, plan: Plan) -> tuple[_Made, _Change]:
         """The exchanges of each group: those that did not change, and new ones for the others."""
         change = _Change(leaving=sum(map(len, self._made.values())))
         made: _Made = {}
@@ -297,6 +297,8 @@ class Document:
                 else:
                     exchange = wanted.build(self._registry, self._services)
                     change.coming += 1
+                    # A thousand take their time, in which what streams must not stand still.
+                    await asyncio.sleep(0)
                 made[name].append((wanted, exchange))
         change.leaving -= change.kept
         return made, change

@@ -78,6 +78,7 @@ class Exchange:
         self._sinks = tuple(sinks)
         # Once: to ask whether an object has a protocol takes longer than all the rest of a look.
         self._proven = [source for source in sources if isinstance(source, ProvenSource)]
+        self._lagging = [source for source in sources if isinstance(source, LaggingSource)]
         self._holding = [pipe for pipe in pipes if isinstance(pipe, HoldingPipe)]
         self._impairable = [sink for sink in sinks if isinstance(sink, ImpairableSink)]
         self.errors = errors or ErrorPolicy()
@@ -106,6 +107,7 @@ class Exchange:
         gaps = self.gaps
         return (
             self.is_paused,
+            self.lag() if self._lagging else None,
             self.statistics.pulse,
             gaps.total,
             gaps.still_open,
@@ -115,18 +117,22 @@ class Exchange:
 
     def silent_s(self) -> float:
         """Seconds since the last sign of life of the source that is silent for the longest."""
-        return max((source.silent_s() for source in self._proven), default=0.0)
+        if not self._proven:
+            return 0.0
+        return max(source.silent_s() for source in self._proven)
 
     def lag(self) -> int | None:
         """Records that wait at the far ends of those sources that know; None: no source knows."""
-        told = (source.lag() for source in self._sources if isinstance(source, LaggingSource))
+        told = (source.lag() for source in self._lagging)
         known = [lag for lag in told if lag is not None]
         return sum(known) if known else None
 
     def impaired(self) -> str | None:
         """What does not work of a sink that can be written all the same."""
-        told = (sink.impaired() for sink in self._impairable)
-        return next((text for text in told if text is not None), None)
+        for sink in self._impairable:
+            if (text := sink.impaired()) is not None:
+                return text
+        return None
 
     async def start(self) -> None:
         """Start all sinks, then all sources; waits for far ends that are away. May be cancelled.

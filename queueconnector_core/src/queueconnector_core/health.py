@@ -36,6 +36,9 @@ def ailments(groups: Iterable[Group]) -> dict[str, str]:
         if group.state is State.FAULT:
             found[group.name] = str(group.fault)
         elif group.state not in AT_REST:
-            wrong = {exchange.name: ailment(exchange) for exchange in group.exchanges}
-            found |= {name: text for name, text in wrong.items() if text is not None}
+            found |= {
+                exchange.name: text
+                for exchange in group.exchanges
+                if (text := ailment(exchange)) is not None
+            }
     return found

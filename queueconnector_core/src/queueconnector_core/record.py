@@ -244,6 +244,8 @@ class Batch:
     @property
     def is_replayable(self) -> bool:
         """Whether its source gives it again unless it is acknowledged."""
+        if not self.acknowledgements:
+            return False
         return any(acknowledgement.replays for acknowledgement in self.acknowledgements)
 
     def weight(self, index: int) -> int:

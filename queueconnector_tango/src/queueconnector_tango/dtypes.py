@@ -155,9 +155,10 @@ def _array_checker(spec: DataSpec) -> Encode:
 
     def check(value: Any) -> Any:
         array = np.asarray(value)
-        if array.dtype != native:
+        if array.dtype is not native and array.dtype != native:
             raise RecordError(f"found an array of {array.dtype}, the attribute is {native}")
-        _check_size(spec, array.shape)
+        if array.shape != spec.shape:
+            _check_size(spec, array.shape)
         return array
 
     return check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import re
 import sys
 import time
@@ -20,6 +21,9 @@ LOG_FORMAT: Final = (
 )
 """The log format of the SKA: version, time (UTC), level, thread, function, place, tags, text."""
 
+_TRUE: Final = {"on", "1", "true", "yes", "y"}
+"""What PyTango takes for true."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until a signal or the admin device ends it; `arguments` are those of any Tango server.
@@ -33,10 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     faulthandler.enable()
     configure_logging(log_level(given))
     enlarge_event_buffers()
+    leave_out_unused_telemetry()
     # Only now: Tango reads the variables when it is loaded.
     from queueconnector_tango.device import SDPQueueConnector
 
     SDPQueueConnector.run_server(without_verbosity(given))
+
+
+def leave_out_unused_telemetry() -> None:
+    """Keep PyTango from wrapping each method of the device for traces that nobody wants.
+
+    It does so wherever OpenTelemetry is installed, and reads the variable when it is loaded.
+    """
+    if os.environ.get("TANGO_TELEMETRY_ENABLE", "").casefold() not in _TRUE:
+        os.environ.setdefault("PYTANGO_DISABLE_TELEMETRY_PATCHING", "on")
 
 
 def log_level(arguments: Sequence[str]) -> int:

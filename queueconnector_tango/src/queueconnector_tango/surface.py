@@ -49,8 +49,9 @@ class DeviceSurface:
     def add_local(self, local: LocalAttribute) -> None:
         """Make the attribute exist, with change events that are pushed by `push_local`."""
 
-        def read(_device: Device, _attribute: tango.Attribute) -> tuple[Any, ...]:
-            return _in_parts(local, local.snapshot)
+        def read(_device: Device, asked: tango.Attribute) -> None:
+            # What is returned instead, PyTango would take apart with much ado.
+            asked.set_value_date_quality(*_in_parts(local, local.snapshot))
 
         def write(_device: Device, written: tango.WAttribute) -> None:
             # Readers see it when the client's call returns; subscribers hear it from the loop.

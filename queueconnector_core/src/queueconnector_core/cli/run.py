@@ -24,6 +24,7 @@ from queueconnector_core.discovery import discover
 from queueconnector_core.errors import ConfigError, StateError
 from queueconnector_core.states import State
 from queueconnector_core.structure import read_json, structure_as
+from queueconnector_core.tracing import flush_spans
 from queueconnector_core.web.options import LOOPBACK, WebOptions
 
 __all__ = ("Run", "run")
@@ -130,6 +131,7 @@ class Run:
                 await self._connector.start()
             with self._progress:
                 await self._ended()
+        await flush_spans()
         return self._exit_code()
 
     def _follow(self, name: str, source: str) -> None:

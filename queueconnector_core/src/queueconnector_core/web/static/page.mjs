@@ -203,7 +203,7 @@ function looks(place, drawing) {
       y: { range: (uplot) => [drawing.about.below ?? 0, drawing.about.above ?? peak(uplot.data[1])] },
     },
     axes: [
-      { ...axis, size: 26, gap: 2, ...(drawing.about.isTime && { values: (_, times) => times.map(minute) }) },
+      { ...axis, size: 30, gap: 8, ...(drawing.about.isTime && { values: (_, times) => times.map(minute) }) },
       { ...axis, size: 62, gap: 4, values: (_, levels) => levels.map((level) => drawing.about.text(level)) },
     ],
     series: [
@@ -284,7 +284,7 @@ function showDetail() {
   }
   const told = {
     received: one.received, delivered: one.delivered, dropped: one.dropped,
-    "dead letters": one.dead_lettered, "in flight": one.in_flight, "waiting at the far end": one.lag ?? "not known", gaps: one.gaps,
+    "dead letters": one.dead_lettered, "in flight": one.in_flight, ...(one.lag !== null && { "waiting at the far end": one.lag }), gaps: one.gaps,
     "records lost in them": one.records_lost,
   };
   const lines = Object.entries(told).map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", { class: "n" }, value.toLocaleString("en"))));
