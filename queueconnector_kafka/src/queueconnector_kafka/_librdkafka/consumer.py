@@ -33,6 +33,12 @@ __all__ = ("LibrdkafkaConsumer",)
 QUEUE_KBYTES: Final = 32 * 1024
 """So much is fetched ahead."""
 
+_LEADERLESS: Final = (
+    errors.NotLeaderForPartitionError,
+    errors.LeaderNotAvailableError,
+    errors.UnknownTopicOrPartitionError,
+)
+
 POLL_INTERVAL_MS: Final = 300_000
 """A member whose thread hangs for so long loses its partitions; the group waits so long for it."""
 
@@ -164,9 +170,18 @@ class LibrdkafkaConsumer:
 
     async def offsets_at(self, partitions: Sequence[int], time_ms: int) -> Mapping[int, int]:
         places = self._places(dict.fromkeys(partitions, (time_ms,)))
-        limit_s = _limit_s()
-        found = await self._live.ask(lambda c: c.offsets_for_times(places, timeout=limit_s))
-        return _offsets(found)
+        limit_s, loop = _limit_s(), asyncio.get_running_loop()
+        deadline_s = loop.time() + _client.TOPIC_TIMEOUT_S
+        while True:
+            try:
+                return _offsets(
+                    await self._live.ask(lambda c: c.offsets_for_times(places, timeout=limit_s))
+                )
+            except _LEADERLESS:
+                # Of a topic that is being made librdkafka knows its leaders a little later.
+                if loop.time() > deadline_s:
+                    raise
+            await asyncio.sleep(_client.RETRY_BACKOFF_MS / 1000)
 
     async def join(self, listener: RebalanceListener) -> None:
         await self._live.join(listener)
