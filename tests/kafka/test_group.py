@@ -331,6 +331,9 @@ async def test_what_is_under_way_when_partitions_move_is_repeated_and_what_stays
     await slow.gate.reached.wait()
     quick = await member(topic)
     await quick.gate.until(lambda values: len(values) == 3)
+    async with asyncio.timeout(20):
+        while len(slow.source._consumer.positions) != 1:
+            await asyncio.sleep(0.02)
     slow.gate.opened.set()
     await slow.gate.until(lambda values: len({*values, *quick.gate.values}) == 6)
     await slow.drained()
