@@ -25,6 +25,11 @@ BENCHMARKS: Final = {
     "codecs": "bench.codecs:benchmark",
     "start-up": "bench.start_up:benchmark",
     "kafka-copy": "bench.kafka_copy:benchmark",
+    "confluent-copy": "bench.confluent_copy:benchmark",
+    "kafka-to-tango": "bench.kafka_to_tango:benchmark",
+    "tango-to-kafka": "bench.tango_to_kafka:benchmark",
+    "attribute-reads": "bench.attribute_reads:benchmark",
+    "scale": "bench.scale:benchmark",
     "peers": "bench.peers.benchmark:benchmark",
 }
 """Module and function by name; a module is imported when its benchmark is to run."""

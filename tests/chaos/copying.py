@@ -29,6 +29,7 @@ from queueconnector_kafka.descriptors import (
     KafkaConsumerSourceDescriptor,
     KafkaProducerSinkDescriptor,
 )
+from tests.kafka.clients import chosen
 
 RATE = 200
 """Records a second that are written."""
@@ -178,7 +179,7 @@ class Copy:
         in_group: dict[str, Any] = {"group_id": options.group, "session_timeout_s": 6.0}
         source = self._built(
             ComponentKind.SOURCE,
-            KafkaConsumerSourceDescriptor((brokers.bootstrap,), topic, **in_group),
+            KafkaConsumerSourceDescriptor((brokers.bootstrap,), topic, client=chosen(), **in_group),
         )
         self.exchange = Exchange(
             f"{options.group or 'live'} to {'memory' if options.target is None else 'Kafka'}",
@@ -193,7 +194,7 @@ class Copy:
         target = self._options.target
         if target is None:
             return self._memory
-        written = KafkaProducerSinkDescriptor((self._brokers.bootstrap,), target)
+        written = KafkaProducerSinkDescriptor((self._brokers.bootstrap,), target, client=chosen())
         return self._built(ComponentKind.SINK, written)  # type: ignore[no-any-return]
 
     def _built(self, kind: ComponentKind, descriptor: Descriptor) -> Any:

@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from devservices.kafka import KafkaBroker
 from devservices.process import wait_until
 from tests.chaos.ledger import KEYS, Lanes, key_of, number_in, value_of
+from tests.kafka.clients import chosen
 
 PARTITIONS = 5
 
@@ -145,6 +146,7 @@ class KafkaFeed:
     def source(self) -> dict[str, Any]:
         return {
             "type": "KafkaConsumerSource",
+            "client": chosen(),
             "servers": self._broker.bootstrap,
             "topic": self._topic,
             "group_id": self._topic,
@@ -182,6 +184,7 @@ class KafkaOutlet:
     def sink(self) -> dict[str, Any]:
         return {
             "type": "KafkaProducerSink",
+            "client": chosen(),
             "servers": self._broker.bootstrap,
             "topic": self._topic,
             "key": "record",
