@@ -96,11 +96,6 @@ def latency(records: int, rounds: int) -> Comparison:
             f"Tango to Kafka, {RATE:,.0f} events a second, scalar",
             [(name, partial(case, name)) for name in CASES],
             rounds,
-            # As for Kafka to Kafka.
-            (
-                at_most(0.5, "p50_ms", EXCHANGE, kind="difference", row=5),
-                at_most(1.5, "p99_ms", EXCHANGE, row=5),
-            ),
         )
 
 
