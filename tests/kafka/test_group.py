@@ -154,7 +154,7 @@ def rebalances(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[int]]:
     assigned = Membership.on_assigned
 
     async def on_assigned(membership: Membership, partitions: Sequence[int]) -> None:
-        given.append(partitions)
+        given.append(sorted(partitions))
         await assigned(membership, partitions)
 
     monkeypatch.setattr(Membership, "on_assigned", on_assigned)
