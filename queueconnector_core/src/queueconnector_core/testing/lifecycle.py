@@ -225,8 +225,8 @@ class LifecycleSuite(Suite):
         """No blocking call in the event loop, and no long computation."""
         component = await self.built(harness, registry)
         await self._live(harness, component)  # whatever is imported late is imported now
-        async with LoopWatch(self.longest_block_s) as watch:
-            with no_blocking_calls(component_type):
+        with no_blocking_calls(component_type):
+            async with LoopWatch(self.longest_block_s) as watch:
                 await self._live(harness, component)
         assert watch.longest_s <= self.longest_block_s, (
             f"the loop stood still for {watch.longest_s:g} s:\n{watch.where}"
