@@ -33,6 +33,9 @@ REFRESH_PERIOD_S = 1.0
 STANDSTILL_S = 5.0
 """An event loop that has not come to look for so long stands still."""
 
+RESTS = 10
+"""Texts that took long to make rest so many times as long: many changes then share one."""
+
 COMMAND_WAIT_S = 2.0
 """A command waits so long for what it began, then returns: a client waits for 3 s by default. The
 rest goes on, and shows in State and Status."""
@@ -89,6 +92,7 @@ class DeviceSession:
         self._tasks: list[asyncio.Task[None]] = []
         self._commands: set[asyncio.Task[None]] = set()
         self._showing: asyncio.Handle | None = None
+        self._rested_s = 0.0
         path = settings.state_file.strip()
         self._kept = KeptValues(Path(path) if path else None)
         self.attributes = LocalAttributes(surface, self._kept)
@@ -190,6 +194,9 @@ class DeviceSession:
             logger.warning("not all was delivered within %s s", SHUTDOWN_TIMEOUT_S)
             with contextlib.suppress(StateError):
                 await self.connector.abort()
+        if self._showing is not None:
+            # What is due must not come when the next session shows something else.
+            self._publish()
         await self._keep_values()
 
     # -- commands -----------------------------------------------------------------------------
@@ -295,7 +302,8 @@ class DeviceSession:
     def _changed(self) -> None:
         """Each change of state is an event; of the texts of one turn of the loop, the last is."""
         if self._showing is None:
-            self._showing = asyncio.get_running_loop().call_soon(self._publish)
+            loop = asyncio.get_running_loop()
+            self._showing = loop.call_at(max(loop.time(), self._rested_s), self._publish)
         self._publish_state()
 
     def _publish_state(self) -> None:
@@ -312,7 +320,11 @@ class DeviceSession:
         self._view.show_state(state)
 
     def _publish(self) -> None:
-        self._showing = None
+        loop = asyncio.get_running_loop()
+        begun_s = loop.time()
+        if self._showing is not None:
+            self._showing.cancel()
+            self._showing = None
         self.connector.trouble = self._fault
         self._publish_state()
         status = self.connector.status_text()
@@ -323,6 +335,7 @@ class DeviceSession:
             self._view.show_status(status)
         self._has_news()
         self._show_figures()
+        self._rested_s = loop.time() + RESTS * (loop.time() - begun_s)
 
 
 async def _nothing() -> None:
