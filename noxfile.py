@@ -39,7 +39,6 @@ SLOW = (
 )
 """Tests that take minutes together; in CI they have a step of their own."""
 
-
 SLOW_ALONE = ("tests/bench/test_tango_goals.py",)
 """Of these nothing may run beside: they compare speeds."""
 

@@ -80,7 +80,7 @@ def device(
 
 
 def cpu_of(process: int) -> float:
-    """Seconds of processor time that a process has used."""
+    """Seconds of processor time that a process has used, all its threads together."""
     # The clock of another process, as `clock_getcpuclockid` numbers it on Linux.
     return time.clock_gettime(~process << 3 | 2)
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 import attrs
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from bench.children import cpu_of
 from bench.measure import Measurement
 from devservices.kafka import KafkaBroker
 from devservices.process import ManagedProcess, temporary_directory, wait_until
@@ -30,6 +31,7 @@ __all__ = ("Contestant", "Field", "exchange", "field", "program")
 
 START_TIMEOUT_S: Final = 90.0
 COPY_TIMEOUT_S: Final = 300.0
+QUIET_S: Final = 0.5
 NUMBER: Final = 12
 """Each record begins with its number, in so many digits."""
 
@@ -113,6 +115,7 @@ class Field:
 
             def arrived() -> bool:
                 filler.write_line("again")
+                # The next look sends another one: ten a second are enough.
                 time.sleep(0.1)
                 return ends.of(task.sink) > 0
 
@@ -189,12 +192,6 @@ def field() -> Iterator[Field]:
         yield Field(broker)
 
 
-def cpu_of(pid: int) -> float:
-    """Seconds of processor time that a process has taken, all its threads together."""
-    # As Linux names the clock of another process: see clock_getcpuclockid(3).
-    return time.clock_gettime((~pid << 3) | 2)
-
-
 @contextmanager
 def _filler(task: Task, records: int, size_bytes: int) -> Iterator[ManagedProcess]:
     """A program that writes so many records each time that it is told to."""
@@ -224,13 +221,17 @@ class _Ends:
         return end
 
     def quiet(self, topic: str, most: int) -> None:
-        """Wait until nothing more arrives, because all has, or for half a second."""
+        """Wait until nothing more arrives, because all has, or for `QUIET_S`."""
         known, since_s = self.of(topic), time.monotonic()
-        while known < most and time.monotonic() - since_s < 0.5:
-            time.sleep(0.02)
-            found = self.of(topic)
-            if found != known:
-                known, since_s = found, time.monotonic()
+
+        def is_quiet() -> bool:
+            nonlocal known, since_s
+            former, known = known, self.of(topic)
+            if known != former:
+                since_s = time.monotonic()
+            return known >= most or time.monotonic() - since_s > QUIET_S
+
+        wait_until(is_quiet, START_TIMEOUT_S, f"{topic} to be quiet")
 
 
 @contextmanager

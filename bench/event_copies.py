@@ -55,6 +55,7 @@ def subscribe(job: Job, on_value: Callable[[Any], None]) -> object:
 
     proxy = tango.DeviceProxy(job.device)
     proxy.subscribe_event(job.attribute, tango.EventType.CHANGE_EVENT, hear)
+    # Nothing tells when ZeroMQ has passed the subscription on to the server.
     time.sleep(0.2)
     return proxy
 

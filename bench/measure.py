@@ -91,7 +91,7 @@ class Goal:
     beside: str | None = None
     """The other case; None: the base."""
     row: int | None = None
-    """The row of the goals that are written down; see `bench.goals`."""
+    """The row of the goals that are written down; see `bench.page.ROWS`."""
 
     def met(self, found: float, *, loosely: bool = False) -> bool:
         """Whether `found` reaches the goal; `loosely`: with twice its slack."""
@@ -147,20 +147,13 @@ def at_most(
     return Goal(case, figure, limit, False, kind, beside, row)
 
 
-def _goals(given: Mapping[str, float] | Iterable[Goal]) -> tuple[Goal, ...]:
-    if isinstance(given, Mapping):
-        return tuple(at_least(limit, "rate", case) for case, limit in given.items())
-    return tuple(given)
-
-
 @attrs.frozen
 class Comparison:
     """All rounds of the cases of one benchmark; the first case is the base of every ratio."""
 
     name: str
     rounds: tuple[dict[str, Measurement], ...]
-    goals: tuple[Goal, ...] = attrs.field(default=(), converter=_goals)
-    """As a mapping: the least ratio of throughput that each case must reach."""
+    goals: tuple[Goal, ...] = ()
     notes: tuple[str, ...] = ()
     """What there is to know, such as a case that could not be had here."""
 
@@ -308,12 +301,12 @@ def compare(
     name: str,
     cases: Sequence[tuple[str, Callable[[], Measurement]]],
     rounds: int,
-    goals: Mapping[str, float] | Iterable[Goal] = (),
+    goals: Iterable[Goal] = (),
     notes: Sequence[str] = (),
 ) -> Comparison:
     """Run every case once per round, in turns, so that load from elsewhere hits all alike."""
     results = tuple({case: run() for case, run in cases} for _ in range(rounds))
-    return Comparison(name, results, goals, tuple(notes))
+    return Comparison(name, results, tuple(goals), tuple(notes))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -58,6 +58,7 @@ def write(bootstrap: str, topic: str, records: int, per_s: int) -> None:
     for number in range(records):
         wait_s = begin_s + number / per_s - time.monotonic()
         if wait_s > 0:
+            # The pace itself: each record is due at its own time, and no event is awaited.
             time.sleep(wait_s)
         producer.produce(topic, b"%0*d" % (DIGITS, time.monotonic_ns()) + PADDING)
         producer.poll(0)

@@ -44,6 +44,7 @@ class Pushing(Device):  # type: ignore[misc]
             begun = time.monotonic()
             for number in range(1, count + 1):
                 if rate:
+                    # The pace itself: each push is due at its own time.
                     time.sleep(max(0.0, begun + number / rate - time.monotonic()))
                 told = time.time() if rate else float(number)
                 self.push_change_event(name, told if name == "scalar" else np.full(SIZE, told))

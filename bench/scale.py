@@ -107,6 +107,7 @@ def _measure_idle(make: Callable[[int], Exchange], size: int, idle_s: float) -> 
         _until(proxy, "ON")
         started = time.monotonic()
         start_cpu_s = cpu_of(pid) - used_s
+        # Rest is what is measured: so long nothing is asked of the device.
         time.sleep(SETTLING_S)
         rested_s, rested = cpu_of(pid), time.monotonic()
         time.sleep(idle_s)

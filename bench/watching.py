@@ -37,7 +37,7 @@ while True:
     with opener.open(sys.argv[1]) as answer:
         while answer.read1():
             pass
-    time.sleep(1)
+    time.sleep(1)  # the pace of a scraper
 """
 """A program that asks for something, all of it, once a second."""
 

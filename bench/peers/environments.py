@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from bench.copying import Contestant, Task, program
+from devservices import ServiceUnavailable
 from devservices.kafka import JAVA_OPTIONS
-from devservices.kafka_jars import KAFKA_VERSION, java
+from devservices.kafka_jars import java, kafka_jars
 from devservices.process import free_port
 
 __all__ = ("Missing", "benthos", "mirror_maker", "python_peer")
@@ -21,33 +22,6 @@ HERE: Final = Path(__file__).parent
 HOME: Final = HERE.parent.parent / ".bench"
 INSTALL_TIMEOUT_S: Final = 900
 CONVERTER: Final = "org.apache.kafka.connect.converters.ByteArrayConverter"
-
-POM: Final = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>bench</groupId>
-  <artifactId>connect</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>connect-runtime</artifactId>
-      <version>{version}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>connect-mirror</artifactId>
-      <version>{version}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId>
-      <artifactId>slf4j-simple</artifactId>
-      <version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
 
 
 class Missing(Exception):  # noqa: N818 - no error of this program
@@ -163,16 +137,10 @@ def _mirror(bootstrap: str, source: str, sink: str) -> dict[str, str]:
 
 
 def _connect_jars() -> Path:
-    jars = HOME / "connect"
-    if not jars.is_dir():
-        HOME.mkdir(exist_ok=True)
-        pom = HOME / "connect.xml"
-        pom.write_text(POM.format(version=KAFKA_VERSION))
-        goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
-        fetched = HOME / "connect.part"
-        _run(["mvn", "-q", "-B", "-f", str(pom), *goal, f"-DoutputDirectory={fetched}"])
-        fetched.rename(jars)
-    return jars
+    try:
+        return kafka_jars(artifacts=("connect-runtime", "connect-mirror"))
+    except ServiceUnavailable as error:
+        raise Missing(str(error)) from None
 
 
 def _properties(path: Path, values: Mapping[str, str]) -> str:

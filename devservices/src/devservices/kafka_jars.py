@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import ServiceUnavailable
@@ -15,7 +16,6 @@ JAVA_NEEDED = 17
 MAVEN_TIMEOUT_S = 600
 SERVICE = "Apache Kafka"
 
-# slf4j-simple: without a binding, Kafka would say nothing at all about why it does not start.
 _POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -23,20 +23,20 @@ _POM = """\
   <artifactId>kafka-runtime</artifactId>
   <version>1</version>
   <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>{version}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId>
-      <artifactId>slf4j-simple</artifactId>
-      <version>1.7.36</version>
-    </dependency>
+  <dependencies>{dependencies}
   </dependencies>
 </project>
 """
+
+_DEPENDENCY = """
+    <dependency>
+      <groupId>{group}</groupId>
+      <artifactId>{artifact}</artifactId>
+      <version>{version}</version>
+    </dependency>"""
+
+BROKER = ("kafka_2.13",)
+"""The artifact of Apache Kafka itself."""
 
 
 def cache_directory() -> Path:
@@ -62,24 +62,27 @@ def java() -> str:
     return path
 
 
-def kafka_jars(version: str = KAFKA_VERSION) -> Path:
+def kafka_jars(version: str = KAFKA_VERSION, artifacts: Sequence[str] = BROKER) -> Path:
     """Return the directory with the jars of Kafka ``version``, fetched where the cache lacks it.
+
+    ``artifacts``: those of the group ``org.apache.kafka`` that are wanted, with what they need.
 
     Safe when several processes call it at once. Raises ServiceUnavailable when Maven is missing
     or cannot resolve the jars.
     """
-    jars = cache_directory() / f"kafka-{version}"
+    name = "kafka" if artifacts == BROKER else "+".join(artifacts)
+    jars = cache_directory() / f"{name}-{version}"
     if jars.is_dir():
         return jars
     jars.parent.mkdir(parents=True, exist_ok=True)
-    with (jars.parent / f".kafka-{version}.lock").open("w") as lock:
+    with (jars.parent / f".{jars.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not jars.is_dir():
-            _fetch(version, jars)
+            _fetch(version, artifacts, jars)
     return jars
 
 
-def _fetch(version: str, jars: Path) -> None:
+def _fetch(version: str, artifacts: Sequence[str], jars: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise ServiceUnavailable(
@@ -89,7 +92,7 @@ def _fetch(version: str, jars: Path) -> None:
         )
     with tempfile.TemporaryDirectory(prefix=".kafka-", dir=jars.parent) as work:
         pom = Path(work) / "pom.xml"
-        pom.write_text(_POM.format(version=version))
+        pom.write_text(_pom(version, artifacts))
         fetched = Path(work) / "jars"
         goal = ["dependency:copy-dependencies", "-DincludeScope=runtime"]
         result = subprocess.run(
@@ -99,12 +102,20 @@ def _fetch(version: str, jars: Path) -> None:
             timeout=MAVEN_TIMEOUT_S,
             check=False,
         )
-        if result.returncode != 0 or not any(fetched.glob(f"kafka_2.13-{version}.jar")):
+        if result.returncode != 0 or not any(fetched.glob(f"{artifacts[0]}-{version}.jar")):
             raise ServiceUnavailable(
                 SERVICE,
-                f"mvn could not resolve org.apache.kafka:kafka_2.13:{version}:\n"
+                f"mvn could not resolve org.apache.kafka:{artifacts[0]}:{version}:\n"
                 + (result.stdout + result.stderr)[-2000:],
                 "give this machine access to Maven Central (or a mirror in ~/.m2/settings.xml)",
             )
         # The rename is what publishes: a half-filled directory never has the final name.
         fetched.rename(jars)
+
+
+def _pom(version: str, artifacts: Sequence[str]) -> str:
+    wanted = [("org.apache.kafka", artifact, version) for artifact in artifacts]
+    # Without a binding of slf4j, Kafka would say nothing at all about why it does not start.
+    wanted.append(("org.slf4j", "slf4j-simple", "1.7.36"))
+    parts = (_DEPENDENCY.format(group=g, artifact=a, version=v) for g, a, v in wanted)
+    return _POM.format(dependencies="".join(parts))

@@ -10,7 +10,7 @@ import attrs
 from msgspec import Meta
 
 from queueconnector_core.errors import ConfigError, Problem
-from queueconnector_core.secret import SecretReference, by_reference, check_reference
+from queueconnector_core.secret import Secret, SecretReference, by_reference, check_reference
 
 __all__ = ("TlsOptions",)
 
@@ -80,12 +80,19 @@ class TlsOptions:
             self._load(context, self.cert_file)
         return context
 
+    def key_password(self) -> Secret | None:
+        """The pass phrase of the key as it is now; None: the options name none.
+
+        Reads a file, so that it is not for the event loop. Raises `FatalError`.
+        """
+        env, file = self.key_password_env, self.key_password_file
+        if env is None and file is None:
+            return None
+        return SecretReference("pass phrase of the key", env, file, "key_password").read()
+
     def _load(self, context: ssl.SSLContext, cert_file: str) -> None:
         # A key with a pass phrase would otherwise ask for it in the terminal.
-        phrase = ""
-        env, file = self.key_password_env, self.key_password_file
-        if env is not None or file is not None:
-            phrase = SecretReference("pass phrase of the key", env, file, "key_password").read()
+        phrase = self.key_password() or ""
         try:
             context.load_cert_chain(cert_file, self.key_file, password=phrase)
         except (OSError, ValueError) as error:

@@ -16,7 +16,6 @@ from aiokafka import errors
 from aiokafka.conn import create_conn
 
 from queueconnector_core.errors import ConfigError, FatalError
-from queueconnector_core.secret import SecretReference
 from queueconnector_kafka.descriptors import TopicOptions
 from queueconnector_kafka.security import SecurityOptions
 
@@ -69,13 +68,10 @@ def _settings(security: SecurityOptions) -> dict[str, Any]:
     if security.encrypted:
         found["ssl_context"] = security.certificates()
     if security.logs_in:
-        reference = SecretReference(
-            f"password of user {security.user!r}", security.password_env, security.password_file
-        )
         found |= {
             "sasl_mechanism": security.mechanism,
             "sasl_plain_username": security.user,
-            "sasl_plain_password": reference.read(),
+            "sasl_plain_password": security.password(),
         }
     return found
 

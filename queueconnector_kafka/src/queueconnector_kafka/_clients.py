@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from queueconnector_kafka._positions import Fetched
 
 __all__ = (
+    "LAST_CONFIRMATIONS_S",
     "MAX_FETCH_RECORDS",
     "ConsumerClient",
     "Producer",
@@ -26,6 +27,9 @@ __all__ = (
 
 MAX_FETCH_RECORDS: Final = 1_000
 """So many records are decoded at a stretch, before others get their turn."""
+
+LAST_CONFIRMATIONS_S: Final = 5.0
+"""What is being sent when a producer is to stop has so long to be confirmed."""
 
 
 class RebalanceListener(Protocol):

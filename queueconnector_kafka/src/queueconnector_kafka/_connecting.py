@@ -5,21 +5,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
 import attrs
 
 from queueconnector_core.errors import FatalError, RetryableError
 from queueconnector_kafka._access import Access, refusal
+from queueconnector_kafka._client import translated
 from queueconnector_kafka.descriptors import TopicOptions
 
-__all__ = ("closed", "reach", "undisturbed")
+__all__ = ("closed", "connect", "reach", "undisturbed")
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S: Final = 3.0
 CLOSE_TIMEOUT_S: Final = 5.0
+
+
+async def connect(
+    options: TopicOptions,
+    given: Access,
+    doing: str,
+    begin: Callable[[], Coroutine[Any, Any, None]],
+    stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Reach a server, then `begin`; whatever goes wrong, `stop` what was begun.
+
+    `doing` begins the message. Raises `RetryableError` or `FatalError`.
+    """
+    try:
+        await reach(options, given)
+        await undisturbed(begin())
+    except BaseException as error:
+        await stop()
+        if isinstance(error, Exception):
+            raise translated(error, f"{doing} {options.where}") from None
+        raise
 
 
 async def reach(options: TopicOptions, given: Access) -> None:

@@ -16,7 +16,7 @@ from queueconnector_core.record import Acknowledgement
 from queueconnector_kafka._access import Access
 from queueconnector_kafka._choosing import make_consumer
 from queueconnector_kafka._client import KafkaRecord, partitions_of, translated
-from queueconnector_kafka._connecting import reach, undisturbed
+from queueconnector_kafka._connecting import connect
 from queueconnector_kafka._continuity import Continuity, Interrupted
 from queueconnector_kafka._group import Membership
 from queueconnector_kafka._offsets import starting_offsets
@@ -75,14 +75,7 @@ class Consumer:
 
         Raises `RetryableError` or `FatalError`.
         """
-        try:
-            await reach(self._options, self._access)
-            await undisturbed(self._begin())
-        except BaseException as error:
-            await self.stop()
-            if isinstance(error, Exception):
-                raise translated(error, f"cannot read {self._options.where}") from None
-            raise
+        await connect(self._options, self._access, "cannot read", self._begin, self.stop)
 
     async def _begin(self) -> None:
         await self._client.start()

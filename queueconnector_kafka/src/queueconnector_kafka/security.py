@@ -9,7 +9,7 @@ import attrs
 from msgspec import Meta
 
 from queueconnector_core.errors import ConfigError, Problem
-from queueconnector_core.secret import by_reference, check_reference
+from queueconnector_core.secret import Secret, SecretReference, by_reference, check_reference
 from queueconnector_core.tls import TlsOptions
 
 __all__ = ("SecurityOptions",)
@@ -55,6 +55,14 @@ class SecurityOptions(TlsOptions):
     def logs_in(self) -> bool:
         """Whether a user logs in."""
         return self.protocol.startswith("SASL")
+
+    def password(self) -> Secret:
+        """The password as it is now.
+
+        Reads a file, so that it is not for the event loop. Raises `FatalError`.
+        """
+        what = f"password of user {self.user!r}"
+        return SecretReference(what, self.password_env, self.password_file).read()
 
     def check(self) -> None:
         """Raise `ConfigError` (paths from here) when its options do not go together."""

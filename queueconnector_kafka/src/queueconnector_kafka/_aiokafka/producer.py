@@ -15,14 +15,12 @@ from queueconnector_core.errors import ConfigError, RetryableError
 from queueconnector_kafka import _client
 from queueconnector_kafka._access import Access
 from queueconnector_kafka._client import check_partition, common, partitions_of, translated
+from queueconnector_kafka._clients import LAST_CONFIRMATIONS_S
 from queueconnector_kafka._compose import Messages
-from queueconnector_kafka._connecting import closed, reach, undisturbed
+from queueconnector_kafka._connecting import closed, connect, reach
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
 __all__ = ("AiokafkaProducer", "check_codec")
-
-LAST_CONFIRMATIONS_S: Final = 5.0
-"""What is being sent when the producer is to stop has so long to be confirmed."""
 
 _BROKEN: Final = (
     errors.OutOfOrderSequenceNumber,
@@ -87,14 +85,7 @@ class AiokafkaProducer:
         return self._is_broken or (sender is not None and sender.done())
 
     async def start(self) -> None:
-        try:
-            await reach(self._options, self._access)
-            await undisturbed(self._begin())
-        except BaseException as error:
-            await self.stop()
-            if isinstance(error, Exception):
-                raise translated(error, f"cannot write {self._options.where}") from None
-            raise
+        await connect(self._options, self._access, "cannot write", self._begin, self.stop)
 
     async def _begin(self) -> None:
         # Without a limit aiokafka would ask for the identity of an idempotent producer.

@@ -8,7 +8,6 @@ from typing import Any, Final
 from aiokafka import errors
 from confluent_kafka import KafkaError
 
-from queueconnector_core.secret import SecretReference
 from queueconnector_kafka import _client
 from queueconnector_kafka.descriptors import TopicOptions
 from queueconnector_kafka.security import SecurityOptions
@@ -81,17 +80,12 @@ def _security(security: SecurityOptions) -> dict[str, Any]:
         if security.cert_file is not None:
             found["ssl.certificate.location"] = security.cert_file
             found["ssl.key.location"] = security.key_file or security.cert_file
-        env, file = security.key_password_env, security.key_password_file
-        if env is not None or file is not None:
-            phrase = SecretReference("pass phrase of the key", env, file, "key_password")
-            found["ssl.key.password"] = phrase.read()
+        if (phrase := security.key_password()) is not None:
+            found["ssl.key.password"] = phrase
     if security.logs_in:
-        reference = SecretReference(
-            f"password of user {security.user!r}", security.password_env, security.password_file
-        )
         found |= {
             "sasl.mechanism": security.mechanism,
             "sasl.username": security.user,
-            "sasl.password": reference.read(),
+            "sasl.password": security.password(),
         }
     return found

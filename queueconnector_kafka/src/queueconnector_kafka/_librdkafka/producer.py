@@ -16,16 +16,14 @@ from queueconnector_core.errors import RetryableError
 from queueconnector_kafka import _client
 from queueconnector_kafka._access import Access
 from queueconnector_kafka._client import check_partition, partitions_of, translated
+from queueconnector_kafka._clients import LAST_CONFIRMATIONS_S
 from queueconnector_kafka._compose import Messages
-from queueconnector_kafka._connecting import closed, reach, undisturbed
+from queueconnector_kafka._connecting import closed, connect, reach
 from queueconnector_kafka._librdkafka.common import common, known
 from queueconnector_kafka._librdkafka.worker import Worker
 from queueconnector_kafka.descriptors import KafkaProducerSinkDescriptor
 
 __all__ = ("LibrdkafkaProducer",)
-
-LAST_CONFIRMATIONS_S: Final = 5.0
-"""What is being sent when the producer is to stop has so long to be confirmed."""
 
 IDLE_S: Final = 1.0
 LINGER_MS: Final = 1_000
@@ -158,14 +156,7 @@ class LibrdkafkaProducer:
         return self._sending is not None and self._sending.is_broken
 
     async def start(self) -> None:
-        try:
-            await reach(self._options, self._access)
-            await undisturbed(self._begin())
-        except BaseException as error:
-            await self.stop()
-            if isinstance(error, Exception):
-                raise translated(error, f"cannot write {self._options.where}") from None
-            raise
+        await connect(self._options, self._access, "cannot write", self._begin, self.stop)
 
     async def _begin(self) -> None:
         await self._metadata.bootstrap()
