@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -182,7 +182,18 @@ def kafka(kafka_broker: KafkaBroker, registry: Registry) -> Harness:
 @pytest.fixture(scope="session")
 def coordinator(kafka: Harness) -> None:
     """The first group of a broker waits until a topic for all groups' offsets is made."""
-    kafka.committed("first", kafka.topic())
+    topic = kafka.topic()
+
+    def answers() -> bool:
+        try:
+            kafka.committed("first", topic)
+        except KafkaException as error:
+            if error.args[0].retriable() or error.args[0].code() == KafkaError.NOT_COORDINATOR:
+                return False
+            raise
+        return True
+
+    wait_until(answers, 60, "a coordinator of groups")
 
 
 class Reader:

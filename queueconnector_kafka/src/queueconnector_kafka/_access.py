@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from aiokafka import errors
-from aiokafka.conn import create_conn
+from aiokafka.conn import AIOKafkaConnection
 
 from queueconnector_core.errors import ConfigError, FatalError
 from queueconnector_kafka.descriptors import TopicOptions
@@ -81,10 +81,17 @@ async def refusal(host: str, port: int, given: Access) -> str:
 
     Raises `OSError` or `TimeoutError` where it may be a matter of time.
     """
+    closes = asyncio.Event()  # set only where there was a socket
+    connection = AIOKafkaConnection(
+        host,
+        port,
+        client_id="queueconnector",
+        request_timeout_ms=LOGIN_TIMEOUT_MS,
+        on_close=lambda *_: closes.set(),
+        **given,
+    )
     try:
-        connection = await create_conn(
-            host, port, client_id="queueconnector", request_timeout_ms=LOGIN_TIMEOUT_MS, **given
-        )
+        await connection.connect()
     except _REFUSED as error:
         return _login_refused(error, given)
     except (ssl.SSLEOFError, ConnectionResetError):
@@ -98,9 +105,12 @@ async def refusal(host: str, port: int, given: Access) -> str:
             return _not_trusted(cause)
         told = "it closed the connection"
     else:
-        # The socket closes a little later; with TLS the server has a say in when.
-        await asyncio.wait({connection.close()}, timeout=CLOSE_TIMEOUT_S)
         return ""
+    finally:
+        closed = connection.close()
+        if closes.is_set():
+            # The socket closes a little later; with TLS the server has a say in when.
+            await asyncio.wait({closed}, timeout=CLOSE_TIMEOUT_S)
     protocol = given["security_protocol"]
     raise ConnectionError(f"{told}; perhaps this port does not speak {protocol}")
 
