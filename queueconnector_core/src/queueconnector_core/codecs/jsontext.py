@@ -46,10 +46,12 @@ def json_reader(spec: DataSpec) -> Callable[[bytes], Value]:
     for _ in spec.shape:
         nested = list[nested]
     parse = msgspec.json.Decoder(nested).decode
+    # For one dimension, of which nothing has to be found out, it takes two thirds of the time.
+    make = np.fromiter if len(spec.shape) == 1 else np.array
 
     def read_floats(data: bytes) -> Value:
         try:
-            array = np.array(parse(data), "float64")
+            array = make(parse(data), "float64")
         except (msgspec.DecodeError, ValueError, RecursionError):
             return convert(parse_json(data))  # NaN, text, …; or says what is wrong
         if not spec.matches(array.shape) or (abs(array) >= _INEXACT).any():
