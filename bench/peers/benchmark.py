@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from bench import confluent_copy
 from bench.copying import Contestant, Field, field
 from bench.kafka_copy import EXCHANGE, GROUP, LOOP
 from bench.measure import Comparison, Goal, Options, at_least, at_most, compare
@@ -31,7 +32,7 @@ PEERS: Final[Mapping[str, tuple[Callable[[str], Contestant], int]]] = {
 
 def benchmark(options: Options) -> list[Comparison]:
     """Records of 1 KiB; a peer that cannot be had is told, with the reason."""
-    contestants = [(each, 1) for each in (LOOP, EXCHANGE, GROUP)]
+    contestants = [(each, 1) for each in (LOOP, EXCHANGE, GROUP, confluent_copy.EXCHANGE)]
     notes = []
     for name, (get, divisor) in PEERS.items():
         try:
@@ -75,4 +76,5 @@ def _goals() -> list[Goal]:
         at_most(0.6, "cpu_us", EXCHANGE.name, beside=BATCH, row=3),
         at_least(1, "rate", EXCHANGE.name, beside=QUIX, row=2),
         at_least(0.8, "rate", EXCHANGE.name, beside=BYTEWAX),
+        at_least(1, "rate", confluent_copy.EXCHANGE.name, beside=BYTEWAX),
     ]
