@@ -8,6 +8,7 @@ import ast
 import io
 import json
 import pickle
+import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -423,6 +424,15 @@ def test_malformed_text_and_booleans_inside_rows_are_refused() -> None:
         bad[position] = octet
         with pytest.raises(RecordError, match="no text or boolean"):
             decode(bytes(bad))
+
+
+def test_a_field_of_no_text_at_all_is_read() -> None:
+    header = "{'descr': [('t', '<U3', (0,)), ('n', '<i2')], 'fortran_order': False, 'shape': (2,)}"
+    wire = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+    _, decode = codec("npy", DataSpec.of([["t", "U3", [0]], ["n", "int16"]], [2]))
+    found = decode(wire + struct.pack("<2h", 7, 8))
+    assert found["n"].tolist() == [7, 8]
+    assert found["t"].shape == (2, 0)
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack_numpy", "python"])

@@ -39,7 +39,7 @@ def array_reader(
     empty = None if expected else _empty(dtype, shape)
     unaligned = offset % dtype.alignment != 0  # octets of Python objects begin aligned
     begin = 0 if unaligned else offset
-    checks = [part.checker(dtype, count, begin) for part in _parts(dtype)]
+    checks = [part.checker(dtype, count, begin) for part in _parts(dtype) if 0 not in part.shape]
 
     def read(data: bytes) -> Array:
         if len(data) != total:
@@ -98,13 +98,13 @@ class _Part(NamedTuple):
     limit: int
 
     def checker(self, dtype: np.dtype[Any], count: int, begin: int) -> Callable[[bytes], None]:
-        """The check of so many items of `dtype` in octets, from `begin` on."""
+        """The check of so many items of `dtype`, at least one, in octets, from `begin` on."""
         shape, strides = (count, *self.shape), (dtype.itemsize, *self.strides)
         view, offset, limit = self.dtype, begin + self.offset, self.limit
         largest = np.maximum.reduce
 
         def check(data: bytes) -> None:
-            if largest(np.ndarray(shape, view, data, offset, strides), None, initial=0) > limit:
+            if largest(np.ndarray(shape, view, data, offset, strides), None) > limit:
                 raise RecordError(f"found octets that are no text or boolean of dtype {dtype}")
 
         return check
