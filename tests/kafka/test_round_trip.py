@@ -121,6 +121,21 @@ async def test_a_hundred_thousand_records_pass_complete_and_in_order(kafka: Harn
     assert copied == values
 
 
+async def test_a_stop_right_behind_a_drain_waits_for_it(kafka: Harness) -> None:
+    topic = kafka.topic()
+    source = kafka.source(topic, "float64", encoding="python")
+    await source.start()
+    await asyncio.to_thread(kafka.produce, topic, b"1")
+    batches = source.read()
+    assert list((await anext(batches)).values) == [1.0]
+    # With nothing to read, a client's thread waits for the broker, and cannot be asked meanwhile.
+    draining = asyncio.create_task(source.drain())
+    await asyncio.sleep(0)  # the drain has begun, and has not ended
+    assert [batch async for batch in batches] == []
+    await source.stop()
+    await draining
+
+
 async def test_a_broker_that_wakes_nobody_serves_as_well(
     embedded_broker: EmbeddedBroker, registry: Registry, reading: type[Reader]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import chain
@@ -46,6 +47,8 @@ class KafkaConsumerSource:
         self._gaps = context.gaps
         self._remaining: list[tuple[Consumer, Fetched]] = []
         self._interrupted: Interrupted | None = None
+        self._ending = asyncio.Lock()
+        """Held while it is found out what was fetched before the end."""
         if descriptor.lacks_port:
             logger.warning("%s: port assumed for %s", context.name, descriptor.where)
 
@@ -82,7 +85,8 @@ class KafkaConsumerSource:
             elif fetched:
                 together = list(chain.from_iterable(fetched.values()))
                 yield self._batch(consumer, together, consumer.taken(fetched))
-        remaining, self._remaining = self._remaining, []
+        async with self._ending:
+            remaining, self._remaining = self._remaining, []
         for former, fetched in remaining:
             for records in fetched.values():
                 for first in range(0, len(records), MAX_FETCH_RECORDS):
@@ -109,11 +113,12 @@ class KafkaConsumerSource:
         await consumer.stop()
 
     async def _end(self, consumer: Consumer) -> None:
-        if not consumer.is_open:
-            return
-        consumer.end()
-        if self._descriptor.group_id is None:
-            self._keep(consumer, await consumer.fetched())
+        async with self._ending:
+            if not consumer.is_open:
+                return
+            consumer.end()
+            if self._descriptor.group_id is None:
+                self._keep(consumer, await consumer.fetched())
 
     def silent_s(self) -> float:
         """Seconds since a broker last answered; 0 while records are not asked for."""
