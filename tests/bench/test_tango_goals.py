@@ -29,7 +29,7 @@ def test_events_to_kafka_keep_up_with_a_deque_and_a_timer(attribute: str) -> Non
 
 @pytest.mark.timeout(120)
 def test_messages_to_events_keep_up_with_the_least_device(kafka_broker: KafkaBroker) -> None:
-    holds(kafka_to_tango(kafka_broker, "scalar", records=5_000, rounds=3))
+    holds(kafka_to_tango(kafka_broker, "scalar", records=10_000, rounds=5))
 
 
 @pytest.mark.timeout(120)
