@@ -274,6 +274,19 @@ def test_json_agrees_with_the_standard_library_both_ways(value: Any) -> None:
     assert repr(decode(json.dumps(value, ensure_ascii=False, indent=1).encode())) == repr(value)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "float32", "float64", "U3"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_json_of_an_array_is_that_of_its_list_however_it_lies_in_memory(
+    dtype: str, order: str
+) -> None:
+    numbers = np.arange(24).reshape(2, 3, 4) * 1.1
+    array = numbers.astype(dtype).astype(np.dtype(dtype).newbyteorder(order))
+    for laid_out in (array, np.asfortranarray(array), array[:, ::-1], array[:, :0], array[..., 0]):
+        spec = DataSpec.of(dtype, list(laid_out.shape))
+        encode, _ = codec("json", spec)
+        assert json.loads(encode(laid_out)) == laid_out.tolist()
+
+
 def test_json_has_one_documented_form_for_what_json_lacks() -> None:
     for dtype, shape, value, wire in (
         ("float64", [3], [np.nan, np.inf, -np.inf], "[NaN, Infinity, -Infinity]"),

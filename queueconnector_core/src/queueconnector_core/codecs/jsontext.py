@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import orjson
 
 from queueconnector_core.codecs._plain import plain
 from queueconnector_core.conversion import converter
@@ -22,7 +23,6 @@ __all__ = ("JsonCodec", "json_reader")
 _INEXACT: Final = 2.0**53
 """From here on floats do not have every integer."""
 _parse_strict = msgspec.json.Decoder().decode
-_write_strict = msgspec.json.Encoder().encode
 
 
 def parse_json(data: bytes) -> Any:
@@ -77,17 +77,14 @@ class JsonCodec:
     def encoder(self, spec: DataSpec) -> Encoder:
         """JSON text of plain values."""
         convert = converter(spec)
-        floats = spec.dtype.kind == "f"
-        finite = _finite_array if spec.shape else math.isfinite
-        direct = spec.dtype.kind in "biuU"
+        write_strict = _strict_writer(spec)
 
         def encode(value: Any) -> bytes:
             value = convert(value)
-            strict = direct or (floats and finite(value))
             try:
-                if strict:
-                    return _write_strict(value.tolist() if spec.shape else value)
-            except (UnicodeEncodeError, ValueError):
+                if (text := write_strict(value)) is not None:
+                    return text
+            except TypeError:
                 pass  # lone surrogates: Python's writer escapes them
             try:
                 return _write(value).encode()
@@ -101,8 +98,26 @@ class JsonCodec:
         return json_reader(spec)
 
 
-def _finite_array(array: np.ndarray[Any, np.dtype[Any]]) -> bool:
-    return bool(np.isfinite(array).all())
+def _strict_writer(spec: DataSpec) -> Callable[[Any], bytes | None]:
+    """Writes what standard JSON has; None for all else, raises `TypeError` for lone surrogates."""
+    if spec.dtype.kind in "biuU":
+        return _dump
+    if spec.dtype.kind != "f":
+        return lambda _: None
+    if not spec.shape:
+        return lambda number: _dump(number) if math.isfinite(number) else None
+
+    def write_floats(array: np.ndarray[Any, np.dtype[Any]]) -> bytes | None:
+        if not np.isfinite(array).all():
+            return None  # it would become null
+        # Of a float32 it would write the shortest text that is this float32, not its value.
+        return _dump(np.asarray(array, "float64"))
+
+    return write_floats
+
+
+def _dump(value: object) -> bytes:
+    return orjson.dumps(value, _default, orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _default(value: object) -> Any:
