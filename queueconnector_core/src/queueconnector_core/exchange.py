@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
+from queueconnector_core._offers import offers
 from queueconnector_core.error_policy import ErrorPolicy
 from queueconnector_core.errors import FatalError, RecordError, RetryableError, placed
 from queueconnector_core.gap_sink import GapSink
@@ -76,11 +77,11 @@ class Exchange:
         self._sources = tuple(sources)
         self._pipes = tuple(pipes)
         self._sinks = tuple(sinks)
-        # Once: to ask whether an object has a protocol takes longer than all the rest of a look.
-        self._proven = [source for source in sources if isinstance(source, ProvenSource)]
-        self._lagging = [source for source in sources if isinstance(source, LaggingSource)]
+        self._proven = [source for source in sources if offers(source, ProvenSource)]
+        self._lagging = [source for source in sources if offers(source, LaggingSource)]
+        # By `isinstance`: it is an object, not its class, that has a time.
         self._holding = [pipe for pipe in pipes if isinstance(pipe, HoldingPipe)]
-        self._impairable = [sink for sink in sinks if isinstance(sink, ImpairableSink)]
+        self._impairable = [sink for sink in sinks if offers(sink, ImpairableSink)]
         self.errors = errors or ErrorPolicy()
         """What is done with records that fail."""
         letters = self.errors.letters
@@ -348,7 +349,7 @@ class Exchange:
 
 
 def _drain_of(source: Source) -> Callable[[], Coroutine[None, None, None]]:
-    return source.drain if isinstance(source, DrainableSource) else source.stop
+    return source.drain if offers(source, DrainableSource) else source.stop
 
 
 async def _ended(component: Source | Sink, end: Callable[[], Coroutine[None, None, None]]) -> None:

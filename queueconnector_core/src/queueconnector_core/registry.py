@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Final
 
@@ -123,10 +123,13 @@ class Registry:
 
     def of_descriptor(self, descriptor: type[Descriptor], kind: ComponentKind) -> ComponentType:
         """The type whose descriptor class this is; raises `ConfigError` when there is none."""
-        for component in self.walk(kind):
-            if component.descriptor is descriptor:
-                return component
+        if found := self._described.get((kind, descriptor)):
+            return found
         raise ConfigError.at("", f"no {kind.value.lower()} is registered for {descriptor.__name__}")
+
+    @cached_property
+    def _described(self) -> Mapping[tuple[ComponentKind, type[Descriptor] | None], ComponentType]:
+        return {(known.kind, known.descriptor): known for known in self.walk()}
 
     def _renamed(self, kind: ComponentKind, name: str) -> str | None:
         """The answer to a name of older releases."""

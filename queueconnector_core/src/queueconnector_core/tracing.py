@@ -28,6 +28,8 @@ FLUSH_MS: Final = 2_000
 """At its end a host waits so long for a collector."""
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_ASKING: Final = ("OTEL_TRACES_EXPORTER", *_ENDPOINTS)
+"""Without any of these nobody wants traces."""
 _PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 
 
@@ -53,7 +55,7 @@ def wanted_exporter(variables: Mapping[str, str]) -> str | None:
 
 async def batch_spans(exchange: str, stages: Sequence[str]) -> BatchSpans | None:
     """What makes the spans of an exchange with these stages; None where nobody wants any."""
-    if not any(name.startswith("OTEL_") for name in os.environ):
+    if not any(name in os.environ for name in _ASKING):
         return None
     # It reads files, and takes its time.
     provider = await asyncio.to_thread(_provider)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -45,6 +46,7 @@ TANGO_TYPES: Final = {
 """The Tango type of each numpy number, by the name of its dtype."""
 
 
+@lru_cache(maxsize=256)  # numpy takes its time to say the name of a dtype
 def tango_type(spec: DataSpec) -> str:
     """The Tango type of an attribute of `spec`, whatever its shape.
 

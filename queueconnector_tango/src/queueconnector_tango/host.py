@@ -66,4 +66,4 @@ class AttributeHost(ResourceHost, Protocol):
 
 def attribute_host(services: Services) -> AttributeHost:
     """The host's attributes; raises `FatalError` when it has none."""
-    return services.get(AttributeHost)  # type: ignore[type-abstract]
+    return services.get(AttributeHost)

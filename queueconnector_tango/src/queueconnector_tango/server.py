@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import re
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Only now: Tango reads the variables when it is loaded.
     from queueconnector_tango.device import SDPQueueConnector
 
+    # What is loaded stays. To look through it again in each full collection of garbage would hold up
+    # everything for some 50 ms.
+    gc.freeze()
     SDPQueueConnector.run_server(without_verbosity(given))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
+from queueconnector_core._offers import offers
 from queueconnector_core.component import BuildContext, ComponentKind
 from queueconnector_core.descriptors import SinkDescriptor
 from queueconnector_core.protocols import ImpairableSink, Sink
@@ -20,7 +21,7 @@ def built(descriptor: SinkDescriptor, context: BuildContext) -> Sink:
 
 def impairments(sinks: Iterable[Sink]) -> list[str]:
     """What does not work of sinks that can be written all the same."""
-    told = (sink.impaired() for sink in sinks if isinstance(sink, ImpairableSink))
+    told = (sink.impaired() for sink in sinks if offers(sink, ImpairableSink))
     return [text for text in told if text is not None]
 
 
