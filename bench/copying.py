@@ -180,9 +180,8 @@ class Field:
         )
         cpu_s = 0.0 if process is None else cpu_of(process.pid) - before_s
         told = json.loads(client.stdout)
-        return Measurement(
-            records, told["wall_s"], cpu_s, {name: told[name] for name in ("p50_ms", "p99_ms")}
-        )
+        more = {name: told[name] for name in ("p50_ms", "p99_ms")}
+        return Measurement(told["records"], told["wall_s"], cpu_s, more)
 
 
 @contextmanager

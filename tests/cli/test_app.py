@@ -105,6 +105,17 @@ def test_what_no_terminal_can_show_is_shown_all_the_same(tmp_path: Path) -> None
     assert "exchanges[0].dtype" in done.stdout
 
 
+def test_names_are_printed_as_they_are_written() -> None:
+    exchange = {
+        "dtype": "int64",
+        "source": {"type": "InMemorySource", "data": [1]},
+        "sink": {"type": "InMemorySink", "key": "kept"},
+    }
+    done = run("run", "-", text=json.dumps({"exchanges": {":bomb:": [exchange]}}))
+    assert done.returncode == 0
+    assert ":bomb:[0] OFF received=1" in done.stderr
+
+
 def test_the_examples_of_the_repository_pass_their_own_tests() -> None:
     configs = sorted(
         str(path)

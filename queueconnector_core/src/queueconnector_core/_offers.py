@@ -12,7 +12,7 @@ Offered = TypeVar("Offered")
 def offers(component: object, protocol: type[Offered]) -> TypeGuard[Offered]:
     """Whether the class of a component has the methods of a protocol.
 
-    `isinstance` says the same; in Python 3.11 it takes 18 µs each time, and for a thousand
+    `isinstance` says the same; in Python 3.11 it takes 20 us each time, and for a thousand
     exchanges most of the time in which they are made.
     """
     kind = type(component)

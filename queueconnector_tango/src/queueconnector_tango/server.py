@@ -42,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Only now: Tango reads the variables when it is loaded.
     from queueconnector_tango.device import SDPQueueConnector
 
-    # What is loaded stays. To look through it again in each full collection of garbage would hold up
-    # everything for some 50 ms.
+    # What is loaded stays. To look through it again in each full collection of garbage would hold
+    # up everything for some 50 ms.
     gc.freeze()
     SDPQueueConnector.run_server(without_verbosity(given))
 

@@ -9,13 +9,12 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from queueconnector_core.cli.explaining import facts_of_type, option_facts
 from queueconnector_core.cli.problems import told
-from queueconnector_core.cli.table import PIPED_WIDTH, new_table, print_table
+from queueconnector_core.cli.table import PIPED_WIDTH, new_console, new_table, print_table
 from queueconnector_core.component import ComponentKind, ComponentType
 from queueconnector_core.descriptors import ExchangeDescriptor, QueueConnectorDescriptor
 from queueconnector_core.discovery import DiscoveryReport, discover
@@ -116,7 +115,7 @@ def _tell_all(report: DiscoveryReport, *, as_json: bool) -> None:
 
 
 def _tell(facts: dict[str, Any]) -> None:
-    console = Console(soft_wrap=True, highlight=False)
+    console = new_console(highlight=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
     console.print(f"[bold]{escape(facts['name'])}[/] {escape(_origin(facts))}")

@@ -7,13 +7,12 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from queueconnector_core.cli.gaps import gap_line, gap_table
-from queueconnector_core.cli.table import PIPED_WIDTH, new_table
+from queueconnector_core.cli.table import PIPED_WIDTH, new_console, new_table
 from queueconnector_core.connector import Connector
 from queueconnector_core.exchange import Exchange
 from queueconnector_core.gaps import Gap
@@ -35,7 +34,7 @@ class Progress:
 
     def __init__(self, connector: Connector, interval_s: float) -> None:
         self._connector = connector
-        self._console = Console(stderr=True, soft_wrap=True)
+        self._console = new_console(stderr=True)
         self._interval_s = REFRESH_S if self._console.is_terminal else interval_s
         self._live = Live(console=self._console, auto_refresh=False)
         self._rates = _Rates()

@@ -15,12 +15,11 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
-from rich.console import Console
 from rich.live import Live
 
 from queueconnector_core.cli.problems import refuse, told
 from queueconnector_core.cli.remote import Remote, RemoteError
-from queueconnector_core.cli.table import print_table
+from queueconnector_core.cli.table import new_console, print_table
 from queueconnector_core.cli.top_view import TopView
 
 __all__ = ("top",)
@@ -72,7 +71,7 @@ def top(
 
 def _watch(remote: Remote, view: TopView, interval_s: float) -> None:
     """Look and listen to the keyboard until `q`."""
-    console = Console()
+    console = new_console(soft_wrap=False)
     next_s = 0.0
     with _keyboard() as descriptor, Live(console=console, auto_refresh=False, screen=True) as live:
         while not view.is_done:
