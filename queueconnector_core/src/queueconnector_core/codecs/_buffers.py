@@ -40,6 +40,7 @@ def array_reader(
     unaligned = offset % dtype.alignment != 0  # octets of Python objects begin aligned
     begin = 0 if unaligned else offset
     checks = [part.checker(dtype, count, begin) for part in _parts(dtype) if 0 not in part.shape]
+    is_row = len(shape) == 1
 
     def read(data: bytes) -> Array:
         if len(data) != total:
@@ -53,6 +54,8 @@ def array_reader(
             data = data[offset:]
         for check in checks:
             check(data)
+        if is_row:  # it takes two thirds of the time
+            return np.frombuffer(data, dtype, count, begin)
         return np.ndarray(shape, dtype, data, begin, None, order)
 
     return read
