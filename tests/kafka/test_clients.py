@@ -97,6 +97,7 @@ async def test_members_with_either_client_share_a_group_and_lose_nothing(
     await readers[0].end()
     async with asyncio.timeout(30):
         while not sources[1]._consumer or len(sources[1]._consumer.positions) != 4:
+            assert not readers[1].task.done(), readers[1].task
             await asyncio.sleep(0.05)
     await asyncio.to_thread(kafka.produce, topic, b"100")
     assert shares[0].isdisjoint(await readers[1].until(21))
