@@ -11,7 +11,7 @@ import pickle
 import struct
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 import msgpack_numpy
@@ -277,7 +277,7 @@ def test_json_agrees_with_the_standard_library_both_ways(value: Any) -> None:
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "float32", "float64", "U3"])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_json_of_an_array_is_that_of_its_list_however_it_lies_in_memory(
-    dtype: str, order: str
+    dtype: str, order: Literal["<", ">"]
 ) -> None:
     numbers = np.arange(24).reshape(2, 3, 4) * 1.1
     array = numbers.astype(dtype).astype(np.dtype(dtype).newbyteorder(order))
