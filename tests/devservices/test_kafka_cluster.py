@@ -25,14 +25,19 @@ def wait_for_leader(cluster: KafkaCluster, topic: str, node: KafkaNode) -> None:
     wait_until(lambda: cluster.leader(topic) is node, 20, f"node {node.number} to lead {topic}")
 
 
+def wait_for_partitions(cluster: KafkaCluster, topic: str, number: int) -> None:
+    """The administrator may ask a node that has not heard of them yet."""
+    wait_until(lambda: cluster.admin.partitions(topic) == number, 20, f"{number} of {topic}")
+
+
 def test_a_topic_has_three_replicas_and_as_many_partitions_as_wanted(cluster: KafkaCluster) -> None:
     cluster.create_topic("spread", 2)
+    wait_for_partitions(cluster, "spread", 2)
     assert sorted(cluster.admin.replicas("spread")) == [1, 2, 3]
     cluster.admin.add_partitions("spread", 3)
-    assert cluster.admin.partitions("spread") == 3
+    wait_for_partitions(cluster, "spread", 3)
     kcat.produce(cluster.bootstrap, "by-itself", b"first")
-    # The administrator may ask a node that has not heard of it yet.
-    wait_until(lambda: cluster.admin.partitions("by-itself"), 20, "the topic")
+    wait_for_partitions(cluster, "by-itself", 1)
     assert sorted(cluster.admin.replicas("by-itself")) == [1, 2, 3]
 
 
